@@ -1,0 +1,72 @@
+"""Experiment 2 (section 5, Figures 1 and 3): the maximum random gradient against sqrt(d), for k = n and k = 10n/d.
+
+    python experiments/experiment2.py --preset paper --out runs/exp2
+
+Preset paper: n = 10000, d from 10 to 5000, epsilon = 0.1, three seeds; minutes on a GPU, hours on two CPU cores
+(--seeds 1 there). Preset laptop: n = 1000, a minute. Expected: k = 10n/d rises about linearly in sqrt(d); k = n is
+flatter, but not flat: its linear part grows like d/sqrt(n).
+Writes figures/figure1.{png,pdf}, figures/figure3.{png,pdf} and summary.md in the run directory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from lawjax import cli, fits, plots
+from lawjax.pack import TrainingConfig
+from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
+from lawjax.sweep.run import SweepConfig, run
+from lawjax.sweep.store import Store, write_atomically
+
+TRAINING = TrainingConfig(epsilon=0.1, step_limit=20_000)
+PRESETS = {
+    "smoke": SweepConfig(WidthRuleGrid(200, (10, 40, 100), seeds=2), TRAINING),
+    "laptop": SweepConfig(WidthRuleGrid(1000, (10, 20, 50, 100, 200, 350, 500), seeds=3), TRAINING),
+    "paper": SweepConfig(
+        WidthRuleGrid(10_000, (10, 20, 50, 100, 200, 500, 1000, 2000, 3000, 4000, 5000), seeds=3), TRAINING
+    ),
+}
+
+
+def by_rule(table: pl.DataFrame) -> pl.DataFrame:
+    """The table with a column `width_rule`; a network of both rules (10n/d = n) appears under each."""
+    parts = []
+    for rule, width in WIDTH_RULES.items():
+        k = [width(n, d) for n, d in table.select("n", "d").iter_rows()]
+        parts.append(table.filter(pl.Series(k) == table["k"]).with_columns(width_rule=pl.lit(rule)))
+    return pl.concat(parts)
+
+
+def summary(table: pl.DataFrame) -> str:
+    """Counts and fits in a Markdown table."""
+    lines = ["## Experiment 2\n", "| quantity | k = n | k = 10n/d |", "| --- | --- | --- |"]
+    cells: dict[str, list[str]] = {}
+    for rule in WIDTH_RULES:
+        asked = table.filter(width_rule=rule)
+        kept = asked.filter("fitted")
+        x, seeds = kept["d"].sqrt().to_numpy(), kept["seed"].to_numpy()
+        cells.setdefault("kept / asked for", []).append(f"{len(kept)} / {len(asked)}")
+        for column in ("proxy", "residual"):
+            y = kept[column].to_numpy()
+            cells.setdefault(f"{column}, affine in sqrt(d)", []).append(str(fits.affine(x, y, seeds)))
+            cells.setdefault(f"{column}, power of sqrt(d)", []).append(str(fits.power_law(x, y, seeds)))
+    lines += [f"| {name} | {' | '.join(values)} |" for name, values in cells.items()]
+    return "\n".join(lines) + "\n"
+
+
+def plot(out: Path) -> None:
+    """Draw Figures 1 and 3 and write the summary."""
+    store = Store(out)
+    store.read_config()
+    table = by_rule(store.table())
+    plots.save(plots.figure1(table), store.paths.figures / "figure1.png")
+    plots.save(plots.figure3(table), store.paths.figures / "figure3.png")
+    text = summary(table)
+    write_atomically(out / "summary.md", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    cli.experiment(PRESETS, run, plot, "runs/experiment2-{preset}", __doc__)

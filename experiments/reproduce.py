@@ -1,0 +1,37 @@
+"""Figures 1, 2 and 3 of the paper at laptop scale, with one table of their fits.
+
+    python experiments/reproduce.py          (or: make reproduce)
+
+About two minutes on two CPU cores. Writes runs/laptop/: figure1.png, figure2.png, figure3.png and summary.md.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import experiment1
+import experiment2
+
+from lawjax import cli
+from lawjax.sweep.paths import RunPaths
+from lawjax.sweep.run import run
+from lawjax.sweep.store import write_atomically
+
+
+def reproduce(out: Path, preset: str = "laptop") -> None:
+    """Run and plot both experiments, and gather their figures and summaries in `out`."""
+    summaries = []
+    for experiment in (experiment1, experiment2):
+        directory = out / experiment.__name__
+        run(experiment.PRESETS[preset], directory)
+        experiment.plot(directory)
+        for figure in sorted(RunPaths(directory).figures.iterdir()):
+            shutil.copyfile(figure, out / figure.name)
+        summaries.append((directory / "summary.md").read_text())
+    write_atomically(out / "summary.md", "\n".join(summaries))
+    print(f"Figures 1-3 and summary.md are in {out}.")
+
+
+if __name__ == "__main__":
+    cli.guarded(lambda: reproduce(Path("runs/laptop")))

@@ -1,0 +1,26 @@
+"""lawjax: how large must a two-layer network be to be smooth? The law of robustness, measured.
+
+After S. Bubeck, Y. Li, D. Nagaraj, "A law of robustness for two-layers neural networks" (COLT 2021), whose sections,
+theorems and conjectures the docstrings cite.
+"""
+
+from lawjax import activations, data, fits
+from lawjax.data import Dataset
+from lawjax.errors import UserError
+from lawjax.network import TwoLayer
+from lawjax.pack import Status, TrainingConfig
+from lawjax.training import Memorized, loss_curve, memorize
+
+__all__ = [
+    "Dataset",
+    "Memorized",
+    "Status",
+    "TrainingConfig",
+    "TwoLayer",
+    "UserError",
+    "activations",
+    "data",
+    "fits",
+    "loss_curve",
+    "memorize",
+]

@@ -1,0 +1,154 @@
+"""Activations psi by name, each with its derivative and its slope interval [alpha, beta].
+
+The paper's class F_k(psi) (section 1) asks for a Lipschitz psi; every certificate needs the interval that holds psi'.
+Functions follow their argument: NumPy arrays are computed by NumPy in their own precision, JAX arrays by JAX.
+
+    >>> get("relu").slope_interval
+    (0.0, 1.0)
+    >>> get("polynomial:1,0,2")(np.array(3.0))
+    np.float64(19.0)
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import jax.scipy.special
+import numpy as np
+import scipy.special
+
+from lawjax.errors import UserError
+
+Array = Any  # np.ndarray or jax.Array: both follow the array API used here
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A non-linearity psi: R -> R applied entry by entry.
+
+    Attributes:
+        name: the name under which `get` finds it.
+        function: psi.
+        slope: psi', with psi'(kink) = 0 from the left for piecewise-linear psi (as `jax.nn.relu` has it).
+        slope_interval: (alpha, beta) with alpha <= psi' <= beta almost everywhere; None where psi' is unbounded on R.
+        coefficients: (c_0, ..., c_p) of a polynomial psi, None for all others.
+    """
+
+    name: str
+    function: Callable[[Array], Array]
+    slope: Callable[[Array], Array]
+    slope_interval: tuple[float, float] | None
+    coefficients: tuple[float, ...] | None = None
+
+    def __call__(self, t: Array) -> Array:
+        """psi(t), of the shape of t."""
+        return self.function(t)
+
+    @property
+    def lipschitz(self) -> float:
+        """L = sup |psi'|, infinite for polynomials of degree two or more."""
+        return math.inf if self.slope_interval is None else max(abs(s) for s in self.slope_interval)
+
+    @property
+    def is_piecewise_linear(self) -> bool:
+        """True where psi' takes finitely many values, so that gradients of networks are piecewise constant."""
+        is_affine = self.coefficients is not None and self.slope_interval is not None
+        return is_affine or self.name in ("relu", "leaky_relu", "abs")
+
+
+LEAKY_SLOPE = 0.01
+_MAX_POWER = 1000  # far above any use; a slip such as power:1000000000 would otherwise fill the memory
+_GELU_SLOPES = (-0.128904145185156, 1.128904145185156)  # attained at t = -sqrt(2), sqrt(2); rounded outwards
+
+
+def _xp(t: Array) -> Any:
+    return np if isinstance(t, (np.ndarray, np.generic, float, int)) else jnp
+
+
+def _sigmoid(t: Array) -> Array:
+    return scipy.special.expit(t) if _xp(t) is np else jax.scipy.special.expit(t)
+
+
+def _normal_cdf(t: Array) -> Array:
+    return scipy.special.ndtr(t) if _xp(t) is np else jax.scipy.special.ndtr(t)
+
+
+def _normal_pdf(t: Array) -> Array:
+    return _xp(t).exp(-0.5 * t * t) * (1.0 / math.sqrt(2.0 * math.pi))
+
+
+def _step(t: Array, low: float, high: float) -> Array:
+    xp = _xp(t)
+    return xp.where(t > 0, xp.ones_like(t) * high, xp.ones_like(t) * low)
+
+
+_FIXED = (
+    Activation("identity", lambda t: t, lambda t: _xp(t).ones_like(t), (1.0, 1.0), (0.0, 1.0)),
+    Activation("relu", lambda t: _xp(t).maximum(t, 0.0), lambda t: _step(t, 0.0, 1.0), (0.0, 1.0)),
+    Activation(
+        "leaky_relu",
+        lambda t: _xp(t).maximum(t, LEAKY_SLOPE * t),
+        lambda t: _step(t, LEAKY_SLOPE, 1.0),
+        (LEAKY_SLOPE, 1.0),
+    ),
+    Activation("abs", lambda t: abs(t), lambda t: _step(t, -1.0, 1.0), (-1.0, 1.0)),
+    Activation("tanh", lambda t: _xp(t).tanh(t), lambda t: 1.0 - _xp(t).tanh(t) ** 2, (0.0, 1.0)),
+    Activation("softplus", lambda t: _xp(t).logaddexp(t, 0.0), _sigmoid, (0.0, 1.0)),
+    Activation(
+        "gelu",
+        lambda t: t * _normal_cdf(t),
+        lambda t: _normal_cdf(t) + t * _normal_pdf(t),
+        _GELU_SLOPES,
+    ),
+)
+_REGISTRY = {activation.name: activation for activation in _FIXED}
+NAMES = (*_REGISTRY, "power:p", "polynomial:c0,c1,...")
+
+
+def _horner(coefficients: tuple[float, ...], t: Array) -> Array:
+    value = _xp(t).zeros_like(t)
+    for coefficient in reversed(coefficients):
+        value = value * t + coefficient
+    return value
+
+
+def _polynomial(name: str, coefficients: tuple[float, ...]) -> Activation:
+    derivative = tuple(q * c for q, c in enumerate(coefficients))[1:] or (0.0,)
+    is_affine = all(c == 0 for c in coefficients[2:])
+    slopes = (derivative[0], derivative[0]) if is_affine else None
+    return Activation(
+        name,
+        functools.partial(_horner, coefficients),
+        functools.partial(_horner, derivative),
+        slopes,
+        coefficients,
+    )
+
+
+@functools.cache
+def get(name: str) -> Activation:
+    """The activation called `name`: a fixed one, `power:p` (t^p, 1 <= p <= 1000), `polynomial:c0,c1,...` (sum c_q t^q).
+
+    Raises:
+        UserError: the name is unknown or its parameters are not numbers.
+    """
+    if name in _REGISTRY:
+        return _REGISTRY[name]
+    kind, _, parameters = str(name).partition(":")
+    try:
+        if kind == "power":
+            power = int(parameters)
+            if 1 <= power <= _MAX_POWER:
+                return _polynomial(name, (0.0,) * power + (1.0,))
+        if kind == "polynomial":
+            coefficients = tuple(float(c) for c in parameters.split(","))
+            if all(math.isfinite(c) for c in coefficients):
+                return _polynomial(name, coefficients)
+    except ValueError:
+        pass
+    raise UserError(f"Unknown activation {name!r}: use one of {', '.join(NAMES)}.")

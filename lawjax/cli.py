@@ -1,0 +1,150 @@
+"""Command lines: `lawjax inspect`, `lawjax export`, and the options of the scripts in `experiments/`.
+
+Mistakes print one sentence and exit with status 2; Ctrl-C exits with 130, having stored what was in training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import tyro
+
+from lawjax.errors import UserError
+
+if TYPE_CHECKING:
+    from lawjax.sweep.run import SweepConfig
+
+
+def guarded(command: Callable[[], Any]) -> None:
+    """Run a command; a `UserError` becomes one sentence on standard error and exit status 2."""
+    try:
+        command()
+    except UserError as error:
+        _fail(str(error), 2)
+    except OSError as error:
+        _fail(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}.", 2)
+    except KeyboardInterrupt:
+        _fail("Stopped; run the same command again to go on from here.", 130)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Print what a run directory holds.
+
+    Attributes:
+        dir: the run directory.
+        n: with d, k and seed, show this network alone.
+        d: see n.
+        k: see n.
+        seed: see n.
+        rows: how many networks to list.
+    """
+
+    dir: tyro.conf.Positional[Path]
+    n: int | None = None
+    d: int | None = None
+    k: int | None = None
+    seed: int | None = None
+    rows: int = 40
+
+    def __call__(self) -> None:
+        from lawjax.sweep import inspect
+
+        identity = (self.n, self.d, self.k, self.seed)
+        if all(number is not None for number in identity):
+            print(inspect.describe_network(self.dir, identity))
+        elif any(number is not None for number in identity):
+            raise UserError("Give all of --n, --d, --k and --seed to see one network, or none of them.")
+        else:
+            print(inspect.describe_run(self.dir, self.rows))
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write one stored network to an .npz file with arrays W, b, a, c and its activation.
+
+    Attributes:
+        dir: the run directory.
+        file: where to write; an existing file is left alone.
+        n: number of points.
+        d: dimension.
+        k: number of neurons.
+        seed: seed of the network.
+    """
+
+    dir: tyro.conf.Positional[Path]
+    file: tyro.conf.Positional[Path]
+    n: int
+    d: int
+    k: int
+    seed: int
+
+    def __call__(self) -> None:
+        from lawjax.sweep.grid import NetworkId
+        from lawjax.sweep.store import Store
+
+        if self.file.exists():
+            raise UserError(f"{self.file} exists already; choose another name or remove it.")
+        network = Store(self.dir).network(NetworkId(self.n, self.d, self.k, self.seed))
+        network.save(self.file)
+        print(f"{self.file}: {network!r}")
+
+
+def main() -> None:
+    """Entry point of the command `lawjax`."""
+
+    def command() -> None:
+        chosen = tyro.extras.subcommand_cli_from_dict(
+            {"inspect": Inspect, "export": Export},
+            prog="lawjax",
+            description="Inspect a run directory, or export a network from it.",
+        )
+        chosen()
+
+    guarded(command)
+
+
+def experiment(
+    presets: Mapping[str, SweepConfig],
+    run: Callable[[SweepConfig, Path, tuple[int, int]], Any],
+    plot: Callable[[Path], Any],
+    out: str,
+    description: str,
+) -> None:
+    """The command line of an experiment: a preset, any field of its configuration overridden, run and plot apart."""
+    guarded(lambda: _experiment(presets, run, plot, out, description))
+
+
+def _experiment(
+    presets: Mapping[str, SweepConfig],
+    run: Callable[[SweepConfig, Path, tuple[int, int]], Any],
+    plot: Callable[[Path], Any],
+    out: str,
+    description: str,
+) -> None:
+    from lawjax.sweep.options import ExperimentOptions, parse_shard
+
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", default="laptop", choices=tuple(presets))
+    preset = first.parse_known_args()[0].preset
+    defaults = ExperimentOptions(out=Path(out.format(preset=preset)), sweep=presets[preset], preset=preset)
+    options = tyro.cli(
+        ExperimentOptions,
+        default=defaults,
+        description=description,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
+    )
+    if options.stage in ("all", "run"):
+        run(options.sweep, options.out, parse_shard(options.shard))
+    if options.stage in ("all", "plot"):
+        plot(options.out)

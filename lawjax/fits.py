@@ -1,0 +1,261 @@
+"""Affine and power-law fits of sweep results, with bootstrap intervals over seeds.
+
+The paper reads two trends off its figures by eye: "a linear trend" of the maximum random gradient in sqrt(n/k)
+(Figure 2), and "roughly constant" or "linear" in sqrt(d) (Figures 1 and 3). Here each trend is a number with an
+interval.
+
+All networks of one seed share their data, so they are not independent: the bootstrap draws whole seeds, never single
+networks.
+
+    >>> fit = affine([0.0, 1.0, 2.0], [1.0, 3.0, 5.0], groups=[0, 0, 0])
+    >>> round(fit.slope, 6), round(fit.intercept, 6), fit.slope_interval
+    (2.0, 1.0, (nan, nan))
+    >>> round(power_law([1.0, 4.0, 9.0], [3.0, 6.0, 9.0], groups=[0, 0, 0]).exponent, 6)
+    0.5
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lawjax.errors import UserError
+
+Interval = tuple[float, float]
+NO_INTERVAL: Interval = (math.nan, math.nan)
+
+# A resample has one distinct x, up to rounding, where its variance is this small a part of the squared range of all x.
+_FLAT = 1e-12
+
+
+@dataclass(frozen=True)
+class AffineFit:
+    """The least-squares line y = intercept + slope x.
+
+    Attributes:
+        slope: in units of y per unit of x.
+        intercept: in units of y.
+        slope_interval: (low, high) percentile bootstrap interval; (nan, nan) with a single group.
+        intercept_interval: the same for the intercept.
+        r_squared: share of the variance of y that the line explains; nan where y is constant.
+        n_points: number of points fitted.
+        n_groups: number of groups (seeds) resampled.
+        level: nominal coverage of the intervals.
+    """
+
+    slope: float
+    intercept: float
+    slope_interval: Interval
+    intercept_interval: Interval
+    r_squared: float
+    n_points: int
+    n_groups: int
+    level: float
+
+    def __call__(self, x: ArrayLike) -> NDArray[np.float64]:
+        """The line at x, of the shape of x."""
+        return self.intercept + self.slope * np.asarray(x, dtype=np.float64)
+
+    def __str__(self) -> str:
+        """Slope and intercept with their intervals, in one line."""
+        return (
+            f"slope {_with_interval(self.slope, self.slope_interval)}, "
+            f"intercept {_with_interval(self.intercept, self.intercept_interval)}, R^2 {self.r_squared:.3f}"
+        )
+
+
+@dataclass(frozen=True)
+class PowerFit:
+    """The power law y = constant x^exponent, a least-squares line in (log x, log y).
+
+    Attributes:
+        exponent: dimensionless.
+        constant: y at x = 1.
+        exponent_interval: (low, high) percentile bootstrap interval; (nan, nan) with a single group.
+        constant_interval: the same for the constant.
+        r_squared: share of the variance of log y that the law explains; nan where y is constant.
+        n_points: number of points fitted.
+        n_groups: number of groups (seeds) resampled.
+        level: nominal coverage of the intervals.
+    """
+
+    exponent: float
+    constant: float
+    exponent_interval: Interval
+    constant_interval: Interval
+    r_squared: float
+    n_points: int
+    n_groups: int
+    level: float
+
+    def __call__(self, x: ArrayLike) -> NDArray[np.float64]:
+        """The law at x > 0, of the shape of x."""
+        return self.constant * np.asarray(x, dtype=np.float64) ** self.exponent
+
+    def __str__(self) -> str:
+        """Exponent and constant with their intervals, in one line."""
+        return (
+            f"exponent {_with_interval(self.exponent, self.exponent_interval)}, "
+            f"constant {_with_interval(self.constant, self.constant_interval)}, R^2 {self.r_squared:.3f}"
+        )
+
+
+def _with_interval(value: float, interval: Interval) -> str:
+    return f"{value:.3f}" if np.isnan(interval[0]) else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+class _Lines(NamedTuple):
+    slope: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+
+
+def _points(x: ArrayLike, y: ArrayLike, groups: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray]:
+    try:
+        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"x and y of a fit must be numbers: {error}.") from None
+    groups = np.asarray(groups)
+    if not x.ndim == y.ndim == groups.ndim == 1 or not len(x) == len(y) == len(groups):
+        shapes = f"{x.shape}, {y.shape} and {groups.shape}"
+        raise UserError(f"x, y and groups of a fit must be one-dimensional and equally long, but have shapes {shapes}.")
+    if len(x) == 0:
+        raise UserError("There are no points to fit: pass at least two fitted networks.")
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise UserError("A fit needs finite x and y: drop the networks that diverged or were not measured first.")
+    return x, y, groups
+
+
+def _lines(sums: NDArray[np.float64]) -> _Lines:
+    """Least-squares lines from rows (m, 5) of sums of (1, x, y, x^2, x y); nan where a row has one distinct x."""
+    count, sum_x, sum_y, sum_xx, sum_xy = sums.T
+    mean_x, mean_y = sum_x / count, sum_y / count
+    variance = sum_xx / count - mean_x**2
+    varies = variance > _FLAT
+    slope = np.where(varies, sum_xy / count - mean_x * mean_y, np.nan) / np.where(varies, variance, 1.0)
+    return _Lines(slope, mean_y - slope * mean_x)
+
+
+def _interval(samples: NDArray[np.float64], level: float) -> Interval:
+    samples = samples[np.isfinite(samples)]
+    if len(samples) == 0:
+        return NO_INTERVAL
+    low, high = np.quantile(samples, [0.5 - level / 2, 0.5 + level / 2])
+    return float(low), float(high)
+
+
+def affine(
+    x: ArrayLike,
+    y: ArrayLike,
+    groups: ArrayLike,
+    n_resamples: int = 2000,
+    level: float = 0.95,
+    rng_seed: int = 0,
+) -> AffineFit:
+    """Least squares y = intercept + slope x, with bootstrap intervals that resample whole groups.
+
+    A resample draws as many groups as there are, with replacement, and keeps every point of each group drawn; resamples
+    in which x takes a single value are left out. The interval is the central `level` of the resampled slopes (and
+    intercepts).
+
+    With a single group nothing can be resampled and both intervals are (nan, nan). With fewer than five groups the
+    percentile interval is too narrow (three seeds give only ten distinct resamples): read it as a lower estimate of the
+    uncertainty. In simulations with slopes that vary between groups, nominal 95 % intervals covered the true slope in
+    76 % of cases with 3 groups, 85 % with 5, 88 % with 8 and 93 % with 30.
+
+    Args:
+        x: (m,) finite numbers, at least two of them distinct.
+        y: (m,) finite numbers.
+        groups: (m,) labels, equal for points that are not independent: the seeds.
+        n_resamples: number of bootstrap resamples; the cost is one (n_resamples, groups) by (groups, 5) product.
+        level: nominal coverage, strictly between 0 and 1.
+        rng_seed: seed of the resampling, so that a fit is a function of its arguments.
+
+    Raises:
+        UserError: no points, shapes that differ, numbers that are not finite, fewer than two distinct x, `level` or
+            `n_resamples` out of range.
+    """
+    if not 0 < level < 1:
+        raise UserError(f"The level of an interval must lie strictly between 0 and 1, not {level}.")
+    if n_resamples < 1:
+        raise UserError(f"The number of resamples must be at least 1, not {n_resamples}.")
+    x, y, groups = _points(x, y, groups)
+    labels, index = np.unique(groups, return_inverse=True)
+
+    # Centred and scaled, so that the sums of squares keep their digits wherever the points lie.
+    shift_x, shift_y = x.mean(), y.mean()
+    scale_x = float(np.ptp(x))
+    if scale_x == 0:
+        raise UserError("A fit needs at least two distinct x, but all points share one: sweep more than one setting.")
+    scale_y = float(np.ptp(y)) or 1.0
+    u, v = (x - shift_x) / scale_x, (y - shift_y) / scale_y
+    rows = (np.ones_like(u), u, v, u * u, u * v)
+    sums = np.stack([np.bincount(index, weights=row, minlength=len(labels)) for row in rows], axis=1)
+
+    def unscaled(lines: _Lines) -> _Lines:
+        slope = lines.slope * (scale_y / scale_x)
+        return _Lines(slope, shift_y + scale_y * lines.intercept - slope * shift_x)
+
+    scaled = _lines(sums.sum(axis=0, keepdims=True))
+    best = unscaled(scaled)
+    residual = v - scaled.intercept[0] - scaled.slope[0] * u
+    r_squared = 1.0 - float(residual @ residual) / float(v @ v) if np.ptp(y) > 0 else math.nan
+
+    slope_interval, intercept_interval = NO_INTERVAL, NO_INTERVAL
+    if len(labels) > 1:
+        rng = np.random.default_rng(rng_seed)
+        times_drawn = rng.multinomial(len(labels), np.full(len(labels), 1 / len(labels)), size=n_resamples)
+        resampled = unscaled(_lines(times_drawn.astype(np.float64) @ sums))
+        slope_interval = _interval(resampled.slope, level)
+        intercept_interval = _interval(resampled.intercept, level)
+    return AffineFit(
+        slope=float(best.slope[0]),
+        intercept=float(best.intercept[0]),
+        slope_interval=slope_interval,
+        intercept_interval=intercept_interval,
+        r_squared=r_squared,
+        n_points=len(x),
+        n_groups=len(labels),
+        level=level,
+    )
+
+
+def power_law(
+    x: ArrayLike,
+    y: ArrayLike,
+    groups: ArrayLike,
+    n_resamples: int = 2000,
+    level: float = 0.95,
+    rng_seed: int = 0,
+) -> PowerFit:
+    """Fit y = constant x^exponent: `affine` in (log x, log y), with the same resampling and the same caveats.
+
+    Args:
+        x: (m,) positive finite numbers, at least two of them distinct.
+        y: (m,) positive finite numbers.
+        groups: (m,) labels, equal for points that are not independent: the seeds.
+        n_resamples: number of bootstrap resamples.
+        level: nominal coverage, strictly between 0 and 1.
+        rng_seed: seed of the resampling.
+
+    Raises:
+        UserError: what `affine` refuses, and numbers that are not positive.
+    """
+    x, y, groups = _points(x, y, groups)
+    if min(x.min(), y.min()) <= 0:
+        raise UserError("A power law needs positive x and y: drop the points that are zero or negative, or fit a line.")
+    line = affine(np.log(x), np.log(y), groups, n_resamples, level, rng_seed)
+    low, high = line.intercept_interval
+    return PowerFit(
+        exponent=line.slope,
+        constant=math.exp(line.intercept),
+        exponent_interval=line.slope_interval,
+        constant_interval=(math.exp(low), math.exp(high)),
+        r_squared=line.r_squared,
+        n_points=line.n_points,
+        n_groups=line.n_groups,
+        level=level,
+    )

@@ -1,0 +1,56 @@
+"""Randomness from identity: every key is derived from (n, d, k, seed) alone, never from a slot, an order or a device.
+
+Networks of the same (n, d, seed) share their data set, so that widths are compared on the same points.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+
+Array = Any
+GENERATOR = "threefry2x32"  # named, so that numbers do not hang on a JAX default
+
+_DATA, _WEIGHTS, _PROBES = range(3)
+
+
+def _from_identity(*identity: int) -> jax.Array:
+    seed, *rest = identity
+    key = jax.random.key(seed, impl=GENERATOR)
+    for number in rest:
+        key = jax.random.fold_in(key, number)
+    return key
+
+
+def data_key(n: int, d: int, seed: int) -> jax.Array:
+    """The key of the data set that all networks (n, d, ., seed) are trained on."""
+    return _from_identity(seed, n, d, _DATA)
+
+
+def weights_key(n: int, d: int, seed: int) -> jax.Array:
+    """The key under which `training.memorize` initialises and batches the networks (n, d, ., seed)."""
+    return _from_identity(seed, n, d, _WEIGHTS)
+
+
+def probe_key(n: int, d: int, k: int, seed: int) -> jax.Array:
+    """The key of the points at which network (n, d, k, seed) is probed, fresh of everything else."""
+    return _from_identity(seed, n, d, _PROBES, k)
+
+
+_BLOCK = 256  # rows drawn at once, so that drawing compiles once for each dimension and not for each number of rows
+
+
+@functools.partial(jax.jit, static_argnames=("d", "dtype"))
+def _normal_rows(key: Array, index: Array, d: int, dtype: Any) -> Array:
+    return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (d,), dtype))(index)
+
+
+def normal_blocks(key: Array, rows: int, d: int, dtype: Any) -> list[Array]:
+    """Standard normal rows in blocks (256, d); row i is drawn from fold_in(key, i). The last block may hold extra rows."""
+    return [
+        _normal_rows(key, np.arange(start, start + _BLOCK, dtype=np.uint32), d, dtype)
+        for start in range(0, rows, _BLOCK)
+    ]

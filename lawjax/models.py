@@ -1,0 +1,169 @@
+"""The paper's network as Flax modules: one alone, and a pack of many side by side; and folding to `TwoLayer`.
+
+Section 5: "k ReLU units and batch normalization between the linear layer and ReLU layer". Batch norm is a function of the
+training set here: its statistics are those of all n points (or of the mini-batch), and `fold` moves them into the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lawjax import activations
+from lawjax.network import TwoLayer
+
+Array = Any
+Params = Mapping[str, Any]
+NORM_EPSILON = 1e-5
+
+
+class PaperNetwork(nn.Module):
+    """Linear without bias, batch norm, psi, linear: the network of section 5, for use alone.
+
+    `init(key, x)` gives `params` (hidden/kernel (d, k), norm/scale and norm/bias (k,), readout/kernel (k, 1) and
+    readout/bias (1,)) and `batch_stats`; `apply(variables, x)` normalises by the statistics of x and returns f(x), (n,).
+
+    Attributes:
+        width: k.
+        activation: name of psi.
+    """
+
+    width: int
+    activation: str = "relu"
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """f(x) at the rows of x (n, d), normalised over these rows; shape (n,)."""
+        h = nn.Dense(self.width, use_bias=False, name="hidden")(x)
+        # Without fast variance: E[h^2] - E[h]^2 cancels where the mean of h is large.
+        h = nn.BatchNorm(use_running_average=False, epsilon=NORM_EPSILON, use_fast_variance=False, name="norm")(h)
+        return nn.Dense(1, name="readout")(activations.get(self.activation)(h))[:, 0]
+
+
+class _Hidden(nn.Module):
+    """The hidden layer of a pack: kernel (d, K), then batch norm or a bias; returns (n, K) and each neuron's size."""
+
+    neurons: int
+    batch_norm: bool
+
+    @nn.compact
+    def __call__(self, x: Array, count: Array, second_moment: Array | None, centred: bool) -> tuple[Array, Array]:
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[1], self.neurons), x.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (self.neurons,), x.dtype)
+        if not self.batch_norm:
+            return x @ kernel + bias[None, :], (kernel * kernel).sum(0)
+        scale = self.param("scale", nn.initializers.ones, (self.neurons,), x.dtype)
+        if second_moment is not None:  # the variance of neuron w is w'Sw: no pass over (n, K) is needed for it
+            variance = ((second_moment @ kernel) * kernel).sum(0)
+            return x @ (kernel * (scale * jax.lax.rsqrt(variance + NORM_EPSILON))[None, :]) + bias[None, :], variance
+        h = x @ kernel
+        if not centred:
+            h = h - h.mean(0, keepdims=True)
+        variance = (h * h).sum(0) / count
+        return h * (scale * jax.lax.rsqrt(variance + NORM_EPSILON))[None, :] + bias[None, :], variance
+
+
+class Pack(nn.Module):
+    """M networks of any widths side by side in one hidden layer of K neurons, on one data set.
+
+    Which network a neuron belongs to is data (`owner`), not structure, so one compiled program serves every mix of
+    widths. Neurons of no network have owner -1. Rows of zeros in x (padding) change nothing, since x is centred.
+
+    Attributes:
+        neurons: K.
+        heads: M.
+        activation: name of psi.
+        batch_norm: whether the hidden layer is normalised; without it, it has biases.
+        readout_bias: whether f has the constant c.
+    """
+
+    neurons: int
+    heads: int
+    activation: str = "relu"
+    batch_norm: bool = True
+    readout_bias: bool = True
+
+    @nn.compact
+    def __call__(
+        self, x: Array, owner: Array, count: Array, second_moment: Array | None = None, centred: bool = True
+    ) -> tuple[Array, Array]:
+        """All networks at all points.
+
+        Args:
+            x: (n, d), centred over the data set if `centred` (batch norm then needs no mean), with zero rows as padding.
+            owner: (K,), the network each neuron belongs to, -1 for none.
+            count: (), the number of true rows of x.
+            second_moment: (d, d), x'x/n; if given, variances are computed from it in weight space, which is faster for
+                d well below n and the same function.
+            centred: see x.
+
+        Returns:
+            outputs (n, M), and healthy (M,): False for a network with a neuron whose weights overflowed. Such a
+            neuron is switched off, so that it cannot spoil the networks beside it.
+        """
+        h, size = _Hidden(self.neurons, self.batch_norm, name="hidden")(x, count, second_moment, centred)
+        readout = self.param("readout", nn.initializers.normal(1.0), (self.neurons,), x.dtype)
+        hidden = activations.get(self.activation)(h)
+        hidden = jnp.where(jnp.isfinite(hidden), hidden, jnp.zeros_like(hidden))
+        membership = owner[:, None] == jnp.arange(self.heads)[None, :]
+        outputs = hidden @ jnp.where(membership, readout[:, None], jnp.zeros_like(readout)[:, None])
+        if self.readout_bias:
+            outputs = outputs + self.param("readout_bias", nn.initializers.zeros, (self.heads,), x.dtype)[None, :]
+        broken = ~(jnp.isfinite(size) & jnp.isfinite(readout))
+        return outputs, ~(membership & broken[:, None]).any(0)
+
+
+def pack_params(
+    kernel: Array, readout: Array, heads: int, batch_norm: bool = True, readout_bias: bool = True
+) -> dict[str, Any]:
+    """The parameters of a `Pack` at initialisation, from kernel (d, K) and readout (K,): unit scales, zero biases."""
+    xp = np if isinstance(readout, np.ndarray) else jnp
+    hidden = {"kernel": kernel, "bias": xp.zeros_like(readout)}
+    if batch_norm:
+        hidden["scale"] = xp.ones_like(readout)
+    params = {"hidden": hidden, "readout": readout}
+    if readout_bias:
+        params["readout_bias"] = xp.zeros((heads,), readout.dtype)
+    return params
+
+
+def neuron_params(params: Params, neurons: Array, head: int, dimension: int) -> dict[str, Any]:
+    """One network's part of a pack's parameters: the columns `neurons`, the constant of `head`, `dimension` rows."""
+    part = {name: np.asarray(value)[..., neurons] for name, value in params["hidden"].items()}
+    part["kernel"] = part["kernel"][:dimension]
+    network = {"hidden": part, "readout": np.asarray(params["readout"])[neurons]}
+    if "readout_bias" in params:
+        network["readout_bias"] = np.asarray(params["readout_bias"])[head]
+    return network
+
+
+def fold(params: Params, x: Array, activation: str = "relu") -> TwoLayer:
+    """The `TwoLayer` that one network computes once batch norm is fixed at the statistics of the rows of x.
+
+    w <- gamma w / sqrt(sigma^2 + eps), b <- beta - gamma mu / sqrt(sigma^2 + eps), with mu and sigma^2 over all of x,
+    computed in float64 on the host; the weights are then rounded to the precision of the parameters.
+
+    Args:
+        params: one network's parameters, from `neuron_params` or a `PaperNetwork`'s `params`.
+        x: (n, d), the training set as it was drawn (not centred).
+        activation: name of psi.
+    """
+    kernel = np.asarray(params["hidden"]["kernel"])
+    dtype = kernel.dtype
+    if "norm" in params:  # a PaperNetwork
+        scale, bias = np.asarray(params["norm"]["scale"]), np.asarray(params["norm"]["bias"])
+        readout, constant = np.asarray(params["readout"]["kernel"])[:, 0], np.asarray(params["readout"]["bias"])[0]
+    else:
+        scale, bias = params["hidden"].get("scale"), np.asarray(params["hidden"]["bias"])
+        readout, constant = np.asarray(params["readout"]), np.asarray(params.get("readout_bias", 0.0))
+    W, b = kernel.T.astype(np.float64), bias.astype(np.float64)
+    if scale is not None:
+        h = np.asarray(x, np.float64) @ W.T
+        gain = np.asarray(scale, np.float64) / np.sqrt(h.var(0) + NORM_EPSILON)
+        W, b = gain[:, None] * W, b - gain * h.mean(0)
+    return TwoLayer(W.astype(dtype), b.astype(dtype), readout.astype(dtype), constant.astype(dtype), activation)

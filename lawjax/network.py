@@ -1,0 +1,209 @@
+"""The one type that everything speaks: f(x) = a . psi(W x + b) + c.
+
+>>> f = TwoLayer(W=[[1.0, 0.0], [0.0, 2.0]], b=[0.0, -1.0], a=[1.0, -1.0])
+>>> float(f(np.array([1.0, 1.0])))
+0.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lawjax import activations
+from lawjax.errors import UserError
+
+Array = Any
+_FIELDS = ("W", "b", "a", "c")
+
+
+def _xp(*arrays: Array) -> Any:
+    return np if all(isinstance(array, (np.ndarray, np.generic)) for array in arrays) else jnp
+
+
+def _as_floats(name: str, value: Array) -> Array:
+    """An array of floats: JAX arrays stay JAX arrays, all else becomes NumPy and keeps its precision."""
+    try:
+        array = value if isinstance(value, jax.Array) else np.asarray(value)
+    except ValueError as error:
+        raise UserError(f"{name} is not an array of numbers ({error}); pass a rectangular array.") from None
+    kind = jnp.dtype(array.dtype).kind if jnp.issubdtype(array.dtype, jnp.floating) is False else "f"
+    if kind not in "fiub":
+        raise UserError(f"{name} must hold real numbers, not {array.dtype}.")
+    return array if kind == "f" else array.astype(np.float64 if isinstance(array, np.ndarray) else jnp.float32)
+
+
+def _along_last(vector: Array, like: Array) -> Array:
+    """(k,) as (1, ..., 1, k), since JAX can be asked to refuse arrays of different ranks."""
+    return vector.reshape((1,) * (like.ndim - 1) + vector.shape)
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class TwoLayer:
+    """A two-layer network of the class F_k(psi) (section 1), or a stack of them with leading axes.
+
+    Attributes:
+        W: (..., k, d), rows w_l.
+        b: (..., k), biases.
+        a: (..., k), read-out weights.
+        c: (...), output bias.
+        activation: name of psi, see `lawjax.activations`; static under JAX transformations.
+
+    A padded neuron is one with a = 0 and w = 0, a padded coordinate a zero column of W: neither changes f or any
+    Lipschitz number. Arrays are kept as given (NumPy in its own precision, JAX on its device).
+
+    Raises:
+        UserError: shapes that do not fit together, no neuron or no coordinate, NaN or infinite entries, an unknown
+            activation.
+    """
+
+    W: Array
+    b: Array
+    a: Array
+    c: Array
+    activation: str
+
+    def __init__(self, W: Array, b: Array, a: Array, c: Array = 0.0, activation: str = "relu"):
+        activations.get(activation)
+        W, b, a = (_as_floats(name, value) for name, value in zip(_FIELDS, (W, b, a), strict=False))
+        c = np.asarray(c, W.dtype) if isinstance(c, (int, float)) else _as_floats("c", c)  # a number has no precision
+        if W.ndim < 2 or 0 in W.shape[-2:]:
+            raise UserError(f"W must have shape (..., k, d) with k, d >= 1, not {W.shape}.")
+        for name, array in (("b", b), ("a", a)):
+            if array.shape != W.shape[:-1]:
+                raise UserError(f"{name} has shape {array.shape}, but W of shape {W.shape} asks for {W.shape[:-1]}.")
+        if c.shape != W.shape[:-2] and c.ndim:
+            raise UserError(f"c has shape {c.shape}, but W of shape {W.shape} asks for {W.shape[:-2]} or a number.")
+        if c.shape != W.shape[:-2]:
+            c = _xp(c).broadcast_to(c, W.shape[:-2])
+        for name, array in zip(_FIELDS, (W, b, a, c), strict=True):
+            if not isinstance(array, jax.core.Tracer) and not bool(_xp(array).isfinite(array).all()):
+                raise UserError(f"{name} has NaN or infinite entries; a network needs finite weights.")
+        self._set(W, b, a, c, activation)
+
+    def _set(self, W: Array, b: Array, a: Array, c: Array, activation: str) -> None:
+        self.W, self.b, self.a, self.c, self.activation = W, b, a, c, activation
+
+    def tree_flatten_with_keys(self) -> tuple[list[tuple[Any, Array]], str]:
+        """Pytree protocol: the four arrays are leaves, the activation is static."""
+        return [(jax.tree_util.GetAttrKey(name), getattr(self, name)) for name in _FIELDS], self.activation
+
+    @classmethod
+    def tree_unflatten(cls, activation: str, leaves: Any) -> TwoLayer:
+        """Pytree protocol: no validation, since leaves may be tracers or placeholders."""
+        network = object.__new__(cls)
+        W, b, a, c = leaves
+        network._set(W, b, a, c, activation)
+        return network
+
+    @property
+    def n_neurons(self) -> int:
+        """k."""
+        return self.W.shape[-2]
+
+    @property
+    def dimension(self) -> int:
+        """d."""
+        return self.W.shape[-1]
+
+    def __call__(self, x: Array) -> Array:
+        """f(x) for one point (d,) or many (..., d); shape (...).
+
+        On a stack use `jax.vmap(lambda f: f(x))(stack)`.
+        """
+        x = self._points(x)
+        psi = activations.get(self.activation)
+        return psi(self._preactivations(x)) @ self.a + self.c
+
+    def gradient(self, x: Array) -> Array:
+        """The gradient of f at one point (d,) or many (..., d); same shape. On a kink, the gradient from the left."""
+        x = self._points(x)
+        psi = activations.get(self.activation)
+        slopes = psi.slope(self._preactivations(x))
+        return (slopes * _along_last(self.a, slopes)) @ self.W
+
+    def _preactivations(self, x: Array) -> Array:
+        products = x @ self.W.T
+        return products + _along_last(self.b, products)
+
+    def _points(self, x: Array) -> Array:
+        if self.W.ndim != 2:
+            raise UserError(
+                f"This is a stack of shape {self.W.shape[:-2]}; call it through jax.vmap or index it first."
+            )
+        x = x if isinstance(x, jax.Array) else np.asarray(x)
+        if x.ndim < 1 or x.shape[-1] != self.dimension:
+            raise UserError(f"x has shape {x.shape}, but the network takes points of shape (..., {self.dimension}).")
+        return x
+
+    def __getitem__(self, index: Any) -> TwoLayer:
+        """The networks of a stack at `index` along the leading axes."""
+        if self.W.ndim == 2:
+            raise UserError("This is a single network, not a stack: there is nothing to index.")
+        return jax.tree.map(lambda leaf: leaf[index], self)
+
+    def __iter__(self) -> Iterator[TwoLayer]:
+        """The networks of a stack along its first axis; Python's own way would not end, as JAX clamps indices."""
+        if self.W.ndim == 2:
+            raise UserError("This is a single network, not a stack: there is nothing to index.")
+        return (self[i] for i in range(self.W.shape[0]))
+
+    def __repr__(self) -> str:
+        stack = f"stack={self.W.shape[:-2]}, " if self.W.ndim > 2 else ""
+        return (
+            f"TwoLayer({stack}k={self.n_neurons}, d={self.dimension}, activation={self.activation!r}, {self.W.dtype})"
+        )
+
+    def padded(self, n_neurons: int, dimension: int) -> TwoLayer:
+        """The same function with zero neurons and coordinates appended, for stacking and for fewer compilations."""
+        rows, columns = n_neurons - self.n_neurons, dimension - self.dimension
+        if min(rows, columns) < 0:
+            raise UserError(f"{self!r} cannot be padded to the smaller size k={n_neurons}, d={dimension}.")
+        lead = [(0, 0)] * (self.W.ndim - 2)
+        pad = _xp(self.W).pad
+        leaves = (
+            pad(self.W, [*lead, (0, rows), (0, columns)]),
+            pad(self.b, [*lead, (0, rows)]),
+            pad(self.a, [*lead, (0, rows)]),
+            self.c,
+        )
+        return TwoLayer.tree_unflatten(self.activation, leaves)
+
+    def astype(self, dtype: Any) -> TwoLayer:
+        """The same weights rounded to `dtype`, as NumPy arrays on the host."""
+        return jax.tree.map(lambda leaf: np.asarray(leaf).astype(dtype), self)
+
+    def save(self, path: str | Path) -> None:
+        """Write W, b, a, c and the activation's name to an `.npz` file."""
+        W, b, a, c = (np.asarray(leaf) for leaf in (self.W, self.b, self.a, self.c))
+        with Path(path).open("wb") as file:
+            np.savez_compressed(file, W=W, b=b, a=a, c=c, activation=np.array(self.activation))
+
+    @classmethod
+    def load(cls, path: str | Path) -> TwoLayer:
+        """Read an `.npz` file with arrays W, b, a and optionally c and activation ("relu" unless said).
+
+        Raises:
+            UserError: the file cannot be read, lacks an array, or holds no valid network.
+        """
+        try:
+            # Opened here, since np.load leaves its own file open when the archive is truncated.
+            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except Exception as error:  # NumPy, zipfile and zlib have a dozen kinds for foreign or damaged bytes
+            reason = getattr(error, "strerror", None) or "it is damaged or of another kind"
+            raise UserError(f"{path} cannot be read as an .npz file of a network ({reason}).") from None
+        missing = [name for name in ("W", "b", "a") if name not in arrays]
+        if missing:
+            raise UserError(f"{path} is no network: it lacks {', '.join(missing)}; save W (k, d), b (k,) and a (k,).")
+        try:
+            return cls(
+                arrays["W"], arrays["b"], arrays["a"], arrays.get("c", 0.0), str(arrays.get("activation", "relu"))
+            )
+        except UserError as error:
+            raise UserError(f"{path} is no valid network: {error}") from None

@@ -1,0 +1,117 @@
+"""Networks and packs in training on disk, through Orbax; the only place that imports it.
+
+A checkpoint is written beside its final name and renamed, so it is either whole or absent. It opens on any machine,
+whatever device wrote it, since everything is brought to the host first.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from lawjax.errors import UserError
+from lawjax.network import TwoLayer
+from lawjax.sweep.grid import NetworkId
+
+_ONE_AT_A_TIME = threading.Lock()  # Orbax's global context is not made for several threads
+_NAME = re.compile(r"n(\d+)_d(\d+)_k(\d+)_s(\d+)")
+
+
+def network_name(network: NetworkId) -> str:
+    """The key of a network inside a checkpoint, such as n100_d50_k10_s0."""
+    return "n{}_d{}_k{}_s{}".format(*network)
+
+
+def _save(path: Path, tree: Any) -> None:
+    with _ONE_AT_A_TIME:
+        ocp.save(path.absolute(), tree, overwrite=True)
+
+
+def _load(path: Path, target: Any = None) -> Any:
+    try:
+        with _ONE_AT_A_TIME:
+            return ocp.load(path.absolute(), target) if target is not None else ocp.load(path.absolute())
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"{path} is not a readable checkpoint of this program ({reason[0]}).") from None
+
+
+def save_networks(path: Path, networks: Mapping[NetworkId, TwoLayer]) -> None:
+    """Write networks, each under its name, with their activation."""
+    tree = {
+        network_name(name): {"W": f.W, "b": f.b, "a": f.a, "c": np.asarray(f.c), "activation": f.activation}
+        for name, f in networks.items()
+    }
+    _save(path, jax.tree.map(lambda leaf: leaf if isinstance(leaf, str) else np.asarray(leaf), tree))
+
+
+def load_network(path: Path, name: NetworkId) -> TwoLayer:
+    """Read one network of a checkpoint and leave the others on disk.
+
+    Raises:
+        UserError: the checkpoint cannot be read or does not hold this network.
+    """
+    shapes = _metadata(path)
+    key = network_name(name)
+    if key not in shapes:
+        raise UserError(f"{path} holds no network {key}.")
+    wanted = {
+        other: jax.tree.map(lambda _: ocp.PLACEHOLDER, leaves)
+        if other != key
+        else {
+            field: leaf if field == "activation" else np.empty(leaf.shape, leaf.dtype) for field, leaf in leaves.items()
+        }
+        for other, leaves in shapes.items()
+    }
+    leaves = _load(path, wanted)[key]
+    return TwoLayer(leaves["W"], leaves["b"], leaves["a"], leaves["c"], leaves["activation"])
+
+
+def stored_networks(path: Path) -> list[NetworkId]:
+    """Identities of the networks in a checkpoint."""
+    names = [_NAME.fullmatch(key) for key in _metadata(path)]
+    return sorted(NetworkId(*map(int, match.groups())) for match in names if match)
+
+
+def _metadata(path: Path) -> Any:
+    try:
+        with _ONE_AT_A_TIME:
+            return ocp.metadata(path.absolute()).metadata
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"{path} is not a readable checkpoint of this program ({reason[0]}).") from None
+
+
+def save_arrays(path: Path, tree: Any) -> None:
+    """Write the leaves of a pytree of arrays (those of size zero are left out: Orbax does not take them)."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(jax.device_get(tree))]
+    _save(path, {f"leaf_{i:03d}": leaf for i, leaf in enumerate(leaves) if leaf.size})
+
+
+def load_arrays(path: Path, like: Any) -> Any:
+    """Read leaves written by `save_arrays` into the structure of `like`.
+
+    Raises:
+        UserError: the checkpoint cannot be read, or its leaves differ from those of `like` in number, shape or dtype.
+    """
+    leaves, structure = jax.tree.flatten(like)
+    leaves = [np.asarray(leaf) for leaf in leaves]
+    stored = _load(path)
+    found = [np.asarray(stored.get(f"leaf_{i:03d}", leaf)) for i, leaf in enumerate(leaves)]
+    if [(a.shape, a.dtype) for a in found] != [(a.shape, a.dtype) for a in leaves]:
+        raise UserError(f"{path} was written for packs of another shape; remove it to train those networks afresh.")
+    return jax.tree.unflatten(structure, found)
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Delete checkpoints that are no longer needed."""
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,95 @@
+"""Which networks a sweep asks for: identities (n, d, k, seed), and the grids of the paper's two experiments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from lawjax.errors import UserError
+
+
+class NetworkId(NamedTuple):
+    """The identity of a network, from which its data, its initial weights and its probes follow.
+
+    Attributes:
+        n: number of points.
+        d: dimension.
+        k: number of neurons.
+        seed: of the data set and of the weights.
+    """
+
+    n: int
+    d: int
+    k: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All combinations of n, d <= n, k <= n and seeds 0, 1, ...: the grid of Experiment 1.
+
+    Attributes:
+        n: numbers of points.
+        d: dimensions; a d above n is left out for that n.
+        k: widths; a k above n is left out for that n.
+        seeds: how many seeds.
+    """
+
+    n: tuple[int, ...]
+    d: tuple[int, ...]
+    k: tuple[int, ...]
+    seeds: int = 1
+
+    def __post_init__(self) -> None:
+        """Check sizes."""
+        _check_positive(n=self.n, d=self.d, k=self.k, seeds=(self.seeds,))
+
+    def networks(self) -> list[NetworkId]:
+        """The identities, each once."""
+        return sorted(
+            NetworkId(n, d, k, seed)
+            for n in set(self.n)
+            for d in set(self.d)
+            for k in set(self.k)
+            for seed in range(self.seeds)
+            if d <= n and k <= n
+        )
+
+
+@dataclass(frozen=True)
+class WidthRuleGrid:
+    """Widths k = n and k = 10n/d over a range of dimensions: the grid of Experiment 2.
+
+    Attributes:
+        n: number of points.
+        d: dimensions.
+        seeds: how many seeds.
+    """
+
+    n: int
+    d: tuple[int, ...]
+    seeds: int = 1
+
+    def __post_init__(self) -> None:
+        """Check sizes."""
+        _check_positive(n=(self.n,), d=self.d, seeds=(self.seeds,))
+
+    def networks(self) -> list[NetworkId]:
+        """The identities, each once: where 10n/d rounds to n, one network stands for both rules."""
+        return sorted(
+            {
+                NetworkId(self.n, d, width(self.n, d), seed)
+                for d in self.d
+                for width in WIDTH_RULES.values()
+                for seed in range(self.seeds)
+            }
+        )
+
+
+WIDTH_RULES = {"k = n": lambda n, d: n, "k = 10n/d": lambda n, d: max(1, round(10 * n / d))}
+
+
+def _check_positive(**sizes: tuple[int, ...]) -> None:
+    for name, values in sizes.items():
+        if not values or min(values) < 1:
+            raise UserError(f"The grid's {name} must be whole numbers of at least 1, not {values}.")

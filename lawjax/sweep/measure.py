@@ -1,0 +1,67 @@
+"""What is measured on every finished network: the paper's proxy, the ascent, and Theorem 3's product."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from lawjax import keys
+from lawjax.errors import UserError
+from lawjax.lipschitz import ascend, max_random_gradient, path_product, spectral_product
+from lawjax.network import TwoLayer
+from lawjax.sweep.grid import NetworkId
+
+COLUMNS = ("proxy", "linear_part", "residual", "ascent", "spectral_product", "path_product")
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """How networks are probed.
+
+    Attributes:
+        points: T, fresh Gaussian points of the proxy (1000 in the paper).
+        ascent_starts: starts of the projected gradient ascent on the sphere.
+        ascent_steps: its steps.
+    """
+
+    points: int = 1000
+    ascent_starts: int = 32
+    ascent_steps: int = 40
+
+    def __post_init__(self) -> None:
+        """Check numbers."""
+        for name in ("points", "ascent_starts", "ascent_steps"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1, not {getattr(self, name)}.")
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _probe(network: TwoLayer, key: Any, dimension: Any, config: ProbeConfig) -> tuple[Any, ...]:
+    points, starts = jax.random.split(key)
+    gradients = max_random_gradient(network, points, config.points, dimension)
+    climbed = ascend(network, starts, config.ascent_starts, config.ascent_steps, dimension=dimension)
+    return gradients.maximum, gradients.linear_part, gradients.residual, climbed.value
+
+
+def measure(network: TwoLayer, name: NetworkId, config: ProbeConfig) -> dict[str, float]:
+    """The columns `COLUMNS` of a folded network.
+
+    proxy, linear_part and residual are over full gradients at Gaussian points, ascent is the largest full gradient
+    norm found on the unit sphere; all four are lower estimates. The two products are upper bounds on R^d.
+    """
+    padded = network.padded(*_compiled_size(network.n_neurons, network.dimension))
+    probes = _probe(padded, keys.probe_key(*name), np.asarray(network.dimension, network.W.dtype), config)
+    values = (*map(float, probes), spectral_product(network), path_product(network))
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _compiled_size(k: int, d: int) -> tuple[int, int]:
+    """Sizes to pad to, so that a sweep compiles the probes a few times and not for every (k, d)."""
+    if k * d > 2**16:  # arithmetic outweighs a compilation
+        return k, d
+    return max(64, 8 ** math.ceil(math.log(k, 8))), max(64, 4 ** math.ceil(math.log(d, 4)))

@@ -1,0 +1,41 @@
+"""The options that all experiments share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lawjax.errors import UserError
+from lawjax.sweep.run import SweepConfig
+
+
+@dataclass(frozen=True)
+class ExperimentOptions:
+    """What to run, where, and how much of it.
+
+    Attributes:
+        out: run directory; an interrupted run continues there.
+        sweep: every field of the configuration.
+        preset: sizes: seconds, minutes, or the paper's own.
+        stage: train and draw, or one of the two.
+        shard: i/N does the i-th of N parts of the work, for job arrays that share the directory.
+    """
+
+    out: Path
+    sweep: SweepConfig
+    preset: Literal["smoke", "laptop", "paper"] = "laptop"
+    stage: Literal["all", "run", "plot"] = "all"
+    shard: str = "1/1"
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """(i, N) of the text "i/N".
+
+    Raises:
+        UserError: the text has another form.
+    """
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit()):
+        raise UserError(f"The shard must be i/N, such as 1/4, not {text!r}.")
+    return int(index), int(count)

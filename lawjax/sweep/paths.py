@@ -1,0 +1,62 @@
+"""The one module that knows what the files of a run directory are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class RunPaths(NamedTuple):
+    """File names of a run directory.
+
+    Attributes:
+        root: the run directory.
+    """
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """Resolved configuration, with versions, commit, command line and device."""
+        return self.root / "config.json"
+
+    @property
+    def results(self) -> Path:
+        """Folder of the table's parts."""
+        return self.root / "results"
+
+    @property
+    def networks(self) -> Path:
+        """Folder of Orbax checkpoints, one for each part of the table."""
+        return self.root / "networks"
+
+    @property
+    def in_flight(self) -> Path:
+        """Folder of Orbax checkpoints of packs in training."""
+        return self.root / "in_flight"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of figures."""
+        return self.root / "figures"
+
+    @property
+    def lock(self) -> Path:
+        """Held while a process writes to the run directory."""
+        return self.root / "lock"
+
+    def part(self, name: str) -> Path:
+        """The rows of one commit."""
+        return self.results / f"part-{name}.parquet"
+
+    def part_networks(self, name: str) -> Path:
+        """The networks of one commit."""
+        return self.networks / f"part-{name}"
+
+    def snapshot(self, name: str) -> Path:
+        """The pack in training as of one commit."""
+        return self.in_flight / f"part-{name}"
+
+    def part_names(self) -> list[str]:
+        """Names of the commits made so far."""
+        return sorted(path.stem.removeprefix("part-") for path in self.results.glob("part-*.parquet"))

@@ -1,0 +1,236 @@
+"""How a sweep's networks are packed for a device: few enough shapes to compile, tight enough to waste little arithmetic.
+
+A compiled shape costs about a second on a CPU and several on a GPU; arithmetic is dear on the one and nearly free on the
+other. The plan minimises predicted compile time plus predicted training time, so it comes out tight on a CPU and coarse
+on a GPU. It decides speed alone: a network is the same network in any plan, up to rounding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from lawjax.pack import PackShape, TrainingConfig
+from lawjax.sweep.grid import NetworkId
+
+
+@dataclass(frozen=True)
+class Device:
+    """What the plan assumes of a device; rough figures suffice.
+
+    Attributes:
+        name: "cpu" or "gpu" (also for TPUs).
+        rate: floating-point operations a second in large matrix products.
+        overhead: seconds a training step takes besides arithmetic.
+        compile_time: seconds to compile the programs of one shape.
+        workers: packs in training at once on one device, each from a thread of its own.
+        saturating: floating-point operations a step should have to fill the device.
+        memory: bytes that one pack may take.
+        chunk_time: seconds of training between looks of the host.
+    """
+
+    name: str
+    rate: float
+    overhead: float
+    compile_time: float
+    workers: int
+    saturating: float
+    memory: float
+    chunk_time: float
+
+
+DEVICES = {
+    "cpu": Device("cpu", 120e9, 5e-5, 1.0, 2, 0.0, 6e9, 0.5),
+    "gpu": Device("gpu", 2e13, 3e-4, 6.0, 2, 2e10, 16e9, 0.5),
+}
+
+
+def device(platform: str) -> Device:
+    """The assumptions for a JAX platform name."""
+    return DEVICES["cpu" if platform == "cpu" else "gpu"]
+
+
+class Group(NamedTuple):
+    """Networks that train side by side in one lane: widths on the data set (n, d, seed)."""
+
+    n: int
+    d: int
+    seed: int
+    widths: tuple[int, ...]
+
+    def networks(self) -> list[NetworkId]:
+        """The identities, in the order of the widths."""
+        return [NetworkId(self.n, self.d, k, self.seed) for k in self.widths]
+
+
+class Unit(NamedTuple):
+    """A piece of work of one worker: groups that pass through the lanes of one pack, in order.
+
+    Attributes:
+        shape: of the pack.
+        groups: first come, first placed; a lane that has ended takes the next.
+        chunk: training steps between looks of the host.
+        cost: predicted seconds, for the order of work and the time left.
+    """
+
+    shape: PackShape
+    groups: tuple[Group, ...]
+    chunk: int
+    cost: float
+
+    @property
+    def name(self) -> str:
+        """A name that two units share only if they are the same work in the same order."""
+        text = repr((tuple(self.shape), tuple(tuple(group) for group in self.groups), self.chunk))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def networks(self) -> list[NetworkId]:
+        """All identities of the unit."""
+        return [network for group in self.groups for network in group.networks()]
+
+
+def predicted_steps(n: int, d: int, k: int, config: TrainingConfig) -> float:
+    """Steps until a network fits: a rule of thumb from full-batch Adam, for planning alone."""
+    steps = 900.0 * n**0.85 * d**-1.1 * k**-0.5 * (1e-3 / config.learning_rate) ** 0.7
+    if 2 * k * d < n:  # too few parameters: it will use up its steps
+        steps = config.step_limit
+    if config.batch_size is not None:
+        steps *= max(1.0, n / config.batch_size) ** 0.5
+    return min(max(steps, 20.0), float(config.step_limit))
+
+
+def _step_flops(shape: PackShape) -> float:
+    lanes, n, d, neurons, heads = shape
+    return lanes * (4.0 * n * d * neurons + 6.0 * n * neurons * heads + 60.0 * n * neurons + 40.0 * d * neurons)
+
+
+def step_time(shape: PackShape, on: Device) -> float:
+    """Predicted seconds of one training step of a pack."""
+    return on.overhead + _step_flops(shape) / on.rate
+
+
+@dataclass
+class _Bucket:
+    """Groups that will share one compiled shape."""
+
+    n: int
+    d: int
+    neurons: int
+    heads: int
+    groups: list[tuple[Group, float]]  # with predicted steps
+
+    def shape(self, on: Device) -> PackShape:
+        one = PackShape(1, self.n, self.d, self.neurons, self.heads)
+        fills = math.ceil(on.saturating / _step_flops(one))
+        words = self.n * self.d + self.d * self.d + 8 * self.d * self.neurons + 6 * self.n * self.neurons
+        fits = max(1, int(on.memory / (4.0 * words)))
+        return one._replace(lanes=max(1, min(fills, fits, len(self.groups))))
+
+    def training_time(self, on: Device) -> float:
+        shape = self.shape(on)
+        steps = sorted((steps for _, steps in self.groups), reverse=True)
+        return step_time(shape, on) * max(steps[0], sum(steps) / shape.lanes)
+
+    def cost(self, on: Device) -> float:
+        return on.compile_time + self.training_time(on)
+
+    def merged(self, other: _Bucket) -> _Bucket:
+        return _Bucket(
+            max(self.n, other.n),
+            max(self.d, other.d),
+            max(self.neurons, other.neurons),
+            max(self.heads, other.heads),
+            self.groups + other.groups,
+        )
+
+
+def _tiers(widths: Sequence[int], steps: Sequence[float], n: int, d: int, copies: int, on: Device) -> list[list[int]]:
+    """Split widths (ascending) into consecutive tiers so that compile plus training time is least.
+
+    A tier runs until its slowest network ends, so narrow and slow networks should not hold up wide ones.
+    """
+
+    def tier_cost(i: int, j: int) -> float:
+        shape = PackShape(1, n, d, sum(widths[i:j]), j - i)
+        rounds = copies / max(1.0, min(copies, on.saturating / _step_flops(shape)))
+        return on.compile_time + rounds * max(steps[i:j]) * step_time(shape, on)
+
+    best: list[tuple[float, list[list[int]]]] = [(0.0, [])]
+    for j in range(1, len(widths) + 1):
+        best.append(min((best[i][0] + tier_cost(i, j), [*best[i][1], list(widths[i:j])]) for i in range(j)))
+    return best[-1][1]
+
+
+def _buckets(networks: Iterable[NetworkId], config: TrainingConfig, on: Device) -> list[_Bucket]:
+    widths_of: dict[tuple[int, int], set[int]] = defaultdict(set)
+    data_sets: dict[tuple[int, int, int], set[int]] = defaultdict(set)
+    for n, d, k, seed in networks:
+        widths_of[n, d].add(k)
+        data_sets[n, d, seed].add(k)
+    buckets = []
+    for (n, d), width_set in sorted(widths_of.items()):
+        widths = sorted(width_set)
+        steps = [predicted_steps(n, d, k, config) for k in widths]
+        seeds = sorted(seed for m, e, seed in data_sets if (m, e) == (n, d))
+        for tier in _tiers(widths, steps, n, d, len(seeds), on):
+            groups = []
+            for seed in seeds:
+                members = tuple(k for k in tier if k in data_sets[n, d, seed])
+                if members:
+                    slowest = max(predicted_steps(n, d, k, config) for k in members)
+                    groups.append((Group(n, d, seed, members), slowest))
+            buckets.append(_Bucket(n, d, sum(tier), len(tier), groups))
+    return buckets
+
+
+def _merge(buckets: list[_Bucket], on: Device) -> list[_Bucket]:
+    """Merge shapes while that saves more compile time than the padding costs, the best merger first."""
+    costs = [bucket.cost(on) for bucket in buckets]
+    while len(buckets) > 1:
+        gain, i, j, merged = max(
+            (
+                (costs[i] + costs[j] - (both := buckets[i].merged(buckets[j])).cost(on), i, j, both)
+                for i in range(len(buckets))
+                for j in range(i)
+            ),
+            key=lambda option: option[0],
+        )
+        if gain <= 0:
+            break
+        buckets = [bucket for index, bucket in enumerate(buckets) if index not in (i, j)] + [merged]
+        costs = [cost for index, cost in enumerate(costs) if index not in (i, j)] + [merged.cost(on)]
+    return buckets
+
+
+def plan(
+    networks: Iterable[NetworkId], config: TrainingConfig, platform: str = "cpu", unit_time: float = 30.0
+) -> list[Unit]:
+    """Units of work that together train every network once, the largest first.
+
+    Args:
+        networks: what to train.
+        config: how to train it.
+        platform: JAX's name for the device's platform.
+        unit_time: predicted seconds after which a shape's groups are split into another unit.
+    """
+    on = device(platform)
+    units = []
+    for bucket in _merge(_buckets(set(networks), config, on), on):
+        shape = bucket.shape(on)
+        of_a_step = step_time(shape, on)
+        chunk = max(1, min(500, int(on.chunk_time / of_a_step)))
+        longest_first = sorted(bucket.groups, key=lambda item: (-item[1], item[0]))
+        part: list[Group] = []
+        cost = 0.0
+        for group, steps in longest_first:
+            if part and cost > unit_time and len(part) >= shape.lanes:
+                units.append(Unit(shape, tuple(part), chunk, cost))
+                part, cost = [], 0.0
+            part.append(group)
+            cost += steps * of_a_step / shape.lanes
+        units.append(Unit(shape._replace(lanes=min(shape.lanes, len(part))), tuple(part), chunk, cost))
+    return sorted(units, key=lambda unit: (-unit.cost, unit.name))

@@ -1,0 +1,391 @@
+"""The host loop of a sweep: fill lanes, train in chunks, harvest, measure, store; killed at any moment, it goes on.
+
+Units of the plan are independent, and each is deterministic: where its chunks end depends on the training alone, never on
+the clock. A unit that was interrupted continues from the pack it had in flight when its rows were last committed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import polars as pl
+from tqdm import tqdm
+
+from lawjax import data, keys, pack, training
+from lawjax.errors import UserError
+from lawjax.pack import PackShape, Status, TrainingConfig
+from lawjax.sweep import checkpoints
+from lawjax.sweep.grid import Grid, NetworkId, WidthRuleGrid
+from lawjax.sweep.measure import COLUMNS, ProbeConfig, measure
+from lawjax.sweep.plan import Group, Unit, device, plan, step_time
+from lawjax.sweep.store import Store, device_name
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """Everything that decides the numbers of a sweep; stored with it, and compared when a run is continued.
+
+    Attributes:
+        grid: which networks.
+        training: how they are trained.
+        probes: how they are measured.
+        data_model: "gaussian" or "sphere".
+        keep_networks: whether the folded networks are stored.
+    """
+
+    grid: Grid | WidthRuleGrid
+    training: TrainingConfig = TrainingConfig()
+    probes: ProbeConfig = ProbeConfig()
+    data_model: str = "gaussian"
+    keep_networks: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the data model and the batch size."""
+        if self.data_model not in data.MODELS:
+            raise UserError(f"data_model must be one of {', '.join(data.MODELS)}, not {self.data_model!r}.")
+        sizes = self.grid.n if isinstance(self.grid.n, tuple) else (self.grid.n,)
+        training.check_batch(self.training, min(sizes))
+
+
+@functools.lru_cache(maxsize=4)
+def dataset(n: int, d: int, seed: int, config: SweepConfig) -> data.Dataset:
+    """The data set that the networks (n, d, ., seed) of a sweep are trained on, as NumPy arrays."""
+    with training.numerics(config.training):
+        drawn = data.MODELS[config.data_model](keys.data_key(n, d, seed), n, d, config.training.dtype)
+        return data.Dataset(*map(np.asarray, drawn))
+
+
+def retrain(name: NetworkId, config: SweepConfig) -> training.Memorized:
+    """Train one network of a sweep alone: the same data, the same initial weights, the same steps up to rounding."""
+    n, d, k, seed = name
+    key = keys.weights_key(n, d, seed)
+    return training.memorize(dataset(n, d, seed, config), k, key, config.training)[0]
+
+
+def run(
+    config: SweepConfig,
+    out: str | Path,
+    shard: tuple[int, int] = (1, 1),
+    checkpoint_seconds: float = 60.0,
+    progress: bool = True,
+) -> pl.DataFrame:
+    """Train, measure and store every network that the grid asks for and the directory does not hold yet.
+
+    Args:
+        config: what to do.
+        out: run directory; an interrupted run of the same configuration continues there.
+        shard: (i, N): do the i-th of N parts of the work (i from 1), for job arrays that share the directory.
+        checkpoint_seconds: how often a unit in training stores its state.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The table, one row for each network stored so far.
+
+    Raises:
+        UserError: the directory belongs to another configuration or process, or cannot be written.
+    """
+    index, shards = shard
+    if not 1 <= index <= shards:
+        raise UserError(f"The shard must be i/N with 1 <= i <= N, not {index}/{shards}.")
+    store = Store(out)
+    with store.opened(as_record(config), f"{index}/{shards}"):
+        asked = config.grid.networks()
+        platform = jax.default_backend()
+        units = plan(asked, config.training, platform)[index - 1 :: shards]
+        stored = store.table()
+        done = {NetworkId(*row) for row in stored.select("n", "d", "k", "seed").iter_rows()}
+        units = list(_open_units(units, done, store, config, platform))
+        store.discard_uncommitted([unit.name for unit in units])
+        total = len({network for unit in units for network in unit.networks()} | done)
+        fitted = int(stored["fitted"].sum())
+        with _Progress(total, len(done), fitted, sum(unit.cost for unit in units), not progress) as bar:
+            _work(units, config, store, platform, checkpoint_seconds, bar)
+    return store.table()
+
+
+def _open_units(
+    units: Sequence[Unit], done: set[NetworkId], store: Store, config: SweepConfig, platform: str
+) -> Iterator[Unit]:
+    """The units with work left; one whose pack in flight is lost is planned anew from the networks it lacks."""
+    for unit in units:
+        missing = [network for network in unit.networks() if network not in done]
+        if not missing:
+            continue
+        if len(missing) == len(unit.networks()) or _last_part(unit, store) is not None:
+            yield unit
+        else:
+            yield from plan(missing, config.training, platform)
+
+
+def _last_part(unit: Unit, store: Store) -> str | None:
+    """The unit's last commit that holds a pack in flight."""
+    names = [name for name in store.paths.part_names() if name.startswith(unit.name)]
+    return names[-1] if names and store.paths.snapshot(names[-1]).exists() else None
+
+
+def as_record(config: SweepConfig) -> dict[str, Any]:
+    """A configuration as JSON would hold it."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+class _Progress:
+    """A bar that counts networks, with the time left predicted from the plan's costs."""
+
+    def __init__(self, total: int, done: int, fitted: int, cost: float, disabled: bool):
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            disable=disabled,
+            unit="network",
+            dynamic_ncols=True,
+            bar_format="{desc}{n_fmt}/{total_fmt} networks |{bar}| {rate_fmt}, {elapsed} gone{postfix}",
+        )
+        self._fitted, self._cost, self._spent, self._start = fitted, max(cost, 1e-9), 0.0, time.monotonic()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def finished(self, networks: int, fitted: int, cost: float) -> None:
+        """Count networks that ended, and the predicted cost of their group."""
+        with self._lock:
+            self._fitted += fitted
+            self._spent += cost
+            share = min(self._spent / self._cost, 1.0)
+            left = (time.monotonic() - self._start) * (1 - share) / max(share, 1e-9)
+            self._bar.set_postfix_str(f"{self._fitted} fitted, about {tqdm.format_interval(left)} left", refresh=False)
+            self._bar.update(networks)
+
+
+def _work(
+    units: Sequence[Unit], config: SweepConfig, store: Store, platform: str, checkpoint_seconds: float, bar: _Progress
+) -> None:
+    """Threads take units until none is left; the first failure, or Ctrl-C, stops all at their next chunk."""
+    waiting: queue.SimpleQueue[Unit] = queue.SimpleQueue()
+    for unit in units:
+        waiting.put(unit)
+    stop = threading.Event()
+    failures: list[BaseException] = []
+
+    def worker(on: jax.Device) -> None:
+        with jax.default_device(on):
+            while not stop.is_set():
+                try:
+                    unit = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    _UnitRun(unit, config, store, checkpoint_seconds, bar).run(stop)
+                except BaseException as error:
+                    failures.append(error)
+                    stop.set()
+
+    threads = [
+        threading.Thread(target=worker, args=(on,), daemon=True)
+        for on in jax.local_devices()
+        for _ in range(device(platform).workers)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(0.5)
+    except KeyboardInterrupt:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        raise
+    if failures:
+        raise failures[0]
+
+
+@dataclass
+class _UnitRun:
+    """One unit on its way through its pack."""
+
+    unit: Unit
+    config: SweepConfig
+    store: Store
+    checkpoint_seconds: float
+    bar: _Progress
+    shape: PackShape = PackShape(0, 0, 0, 0, 0)  # of the pack as it is now: the unit's, or smaller
+    lanes: Any = None
+    occupant: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # group in each lane, -1 for none
+    next_group: int = 0
+    seconds: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))  # of training, for each head of each lane
+    sparse_steps: int = 0  # steps made while most of the pack was idle
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    networks: dict[NetworkId, Any] = field(default_factory=dict)
+    last_part: str | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Train to the end, or store the state and return once `stop` is set."""
+        with training.numerics(self.config.training):
+            self._restore()
+            committed = time.monotonic()
+            self._fill()
+            while (self.occupant >= 0).any():
+                self._advance()
+                self._harvest()
+                self._fill()
+                self._compact()
+                going_on = (self.occupant >= 0).any()
+                if going_on and (stop.is_set() or time.monotonic() - committed > self.checkpoint_seconds):
+                    self._commit(in_flight=True)
+                    committed = time.monotonic()
+                    if stop.is_set():
+                        return
+            self._commit(in_flight=False)
+
+    def _restore(self) -> None:
+        self._use(self.unit.shape)
+        self.last_part = _last_part(self.unit, self.store)
+        if self.last_part is not None:
+            path = self.store.paths.snapshot(self.last_part)
+            shape = PackShape(*map(int, checkpoints.load_arrays(path, (np.zeros(5, np.int64),))[0]))
+            self._use(shape)
+            _, host, self.lanes = checkpoints.load_arrays(path, self._state())
+            self.occupant, self.seconds = host["occupant"], host["seconds"]
+            self.next_group, self.sparse_steps = int(host["next_group"]), int(host["sparse_steps"])
+
+    def _use(self, shape: PackShape) -> None:
+        """Start with empty lanes of a shape."""
+        self.shape, self.lanes = shape, pack.empty(shape, self.config.training)
+        self.occupant, self.seconds = np.full(shape.lanes, -1, np.int64), np.zeros((shape.lanes, shape.heads))
+        self.sparse_steps = 0
+
+    def _state(self) -> Any:
+        host = {
+            "occupant": self.occupant,
+            "seconds": self.seconds,
+            "next_group": np.int64(self.next_group),
+            "sparse_steps": np.int64(self.sparse_steps),
+        }
+        return np.array(self.shape, np.int64), host, self.lanes
+
+    def _group(self, lane: int) -> Group:
+        return self.unit.groups[self.occupant[lane]]
+
+    def _fill(self) -> None:
+        """Give the next groups to the lanes that are free; a compacted pack goes back to the unit's shape first."""
+        if self.next_group < len(self.unit.groups) and self.shape != self.unit.shape and (self.occupant < 0).all():
+            self._use(self.unit.shape)
+        if self.shape != self.unit.shape:
+            return
+        for lane in np.flatnonzero(self.occupant < 0):
+            if self.next_group == len(self.unit.groups):
+                return
+            self.occupant[lane], self.next_group = self.next_group, self.next_group + 1
+            n, d, seed, widths = self._group(lane)
+            key = training.key_data(keys.weights_key(n, d, seed))
+            points = dataset(n, d, seed, self.config)
+            self.lanes = pack.fill(self.lanes, int(lane), points, widths, key, self.config.training)
+            self.seconds[lane] = 0.0
+            self.sparse_steps = 0
+
+    def _training(self) -> np.ndarray:
+        """(lanes, heads): whether a network is in training."""
+        return np.asarray(self.lanes.status) == Status.TRAINING
+
+    def _widths(self) -> np.ndarray:
+        """(lanes, heads): widths of the networks, 0 where there is none."""
+        heads = np.arange(self.shape.heads)
+        return (np.asarray(self.lanes.owner)[:, :, None] == heads).sum(1)
+
+    def _advance(self) -> None:
+        """One chunk; its time is shared by the networks in training, in proportion to their widths."""
+        active = self._training() * self._widths()
+        start = time.monotonic()
+        self.lanes = pack.advance(self.lanes, np.int32(self.unit.chunk), self.config.training)
+        jax.block_until_ready(self.lanes)
+        self.seconds += (time.monotonic() - start) * active / active.sum()
+
+    def _compact(self) -> None:
+        """Move what is still in training to a smaller pack, once a mostly idle one has cost as much as compiling that.
+
+        Only where no group could take the idle places.
+        """
+        active = (self._training() * self._widths()).sum(1)
+        if not active.any() or (self.next_group < len(self.unit.groups) and self.shape.lanes > 1):
+            self.sparse_steps = 0
+            return
+        groups = [self._group(lane) for lane in np.flatnonzero(active)]
+        n, d = max(group.n for group in groups), max(group.d for group in groups)
+        neurons = max(16, 2 ** (int(active.max()) - 1).bit_length())
+        small = PackShape(len(groups), n, d, neurons, self.shape.heads)
+        on = device(jax.default_backend())
+        if 2 * step_time(small, on) > step_time(self.shape, on):
+            self.sparse_steps = 0
+            return
+        self.sparse_steps += self.unit.chunk
+        if self.sparse_steps * step_time(self.shape, on) < on.compile_time:
+            return
+        self._harvest(every_ended=True)
+        self.lanes, kept = pack.compact(self.lanes, small, self.config.training)
+        self.occupant, self.seconds = self.occupant[kept], self.seconds[kept]
+        self.shape, self.sparse_steps = small, 0
+
+    def _harvest(self, every_ended: bool = False) -> None:
+        """Take networks that have ended: fold, check, measure. Without `every_ended`, from lanes that have ended whole."""
+        still = self._training()
+        for lane in np.flatnonzero(self.occupant >= 0):
+            if still[lane].any() and not every_ended:
+                continue
+            group = self._group(lane)
+            names = group.networks()
+            ended = (np.asarray(self.lanes.status)[lane] != Status.UNUSED) & ~still[lane]
+            heads = [int(head) for head in np.flatnonzero(ended)]
+            points = dataset(group.n, group.d, group.seed, self.config)
+            results = training.harvest(self.lanes, int(lane), points, heads, self.config.training)
+            for head, result in zip(heads, results, strict=True):
+                self.rows.append(self._row(names[head], result, self.seconds[lane, head]))
+                if self.config.keep_networks and result.network is not None:
+                    self.networks[names[head]] = result.network
+            if not still[lane].any():
+                self.occupant[lane] = -1
+            fitted = sum(result.fitted for result in results)
+            share = len(heads) / len(names)
+            self.bar.finished(len(results), fitted, share * self.unit.cost / len(self.unit.groups))
+
+    def _row(self, name: NetworkId, result: training.Memorized, seconds: float) -> dict[str, Any]:
+        measured = dict.fromkeys(COLUMNS)
+        if result.network is not None:
+            measured = measure(result.network, name, self.config.probes)
+        choices = dataclasses.asdict(self.config.training)
+        return {
+            **name._asdict(),
+            "status": result.status.label,
+            "fitted": result.fitted,
+            "steps": result.steps,
+            "loss": result.loss,
+            "loss_folded": result.loss_folded,
+            **measured,
+            "seconds": seconds,
+            "data_model": self.config.data_model,
+            **choices,
+            "optimizer_options": json.dumps(dict(self.config.training.optimizer_options)),
+            **dataclasses.asdict(self.config.probes),
+            "device": device_name(),
+        }
+
+    def _commit(self, in_flight: bool) -> None:
+        number = 0 if self.last_part is None else int(self.last_part.split("-")[1]) + 1
+        part = f"{self.unit.name}-{number:04d}"
+        state = self._state() if in_flight else None
+        self.store.commit(part, self.rows, self.networks, state, self.last_part)
+        self.rows, self.networks, self.last_part = [], {}, part

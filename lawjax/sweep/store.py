@@ -1,0 +1,273 @@
+"""A run directory: its configuration, its table in parts, its networks, and packs in flight.
+
+A commit writes networks, then the pack in flight, then renames the rows' Parquet file into place. That rename is the
+commit: whatever was written before it without it is discarded by the next start, so rows, networks and packs in flight
+always belong together, whenever the process is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import polars as pl
+
+from lawjax.errors import UserError
+from lawjax.network import TwoLayer
+from lawjax.sweep import checkpoints
+from lawjax.sweep.grid import NetworkId
+from lawjax.sweep.paths import RunPaths
+
+SCHEMA_VERSION = 1
+IDENTITY = ("n", "d", "k", "seed")
+SCHEMA = pl.Schema(
+    {
+        **dict.fromkeys(IDENTITY, pl.Int64),
+        "status": pl.String,
+        "fitted": pl.Boolean,
+        "steps": pl.Int64,
+        "loss": pl.Float64,
+        "loss_folded": pl.Float64,
+        "proxy": pl.Float64,
+        "linear_part": pl.Float64,
+        "residual": pl.Float64,
+        "ascent": pl.Float64,
+        "spectral_product": pl.Float64,
+        "path_product": pl.Float64,
+        "seconds": pl.Float64,
+        "data_model": pl.String,
+        "epsilon": pl.Float64,
+        "optimizer": pl.String,
+        "learning_rate": pl.Float64,
+        "optimizer_options": pl.String,
+        "step_limit": pl.Int64,
+        "batch_size": pl.Int64,
+        "hidden_scale": pl.Float64,
+        "readout_scale": pl.Float64,
+        "batch_norm": pl.Boolean,
+        "readout_bias": pl.Boolean,
+        "activation": pl.String,
+        "dtype": pl.String,
+        "points": pl.Int64,
+        "ascent_starts": pl.Int64,
+        "ascent_steps": pl.Int64,
+        "device": pl.String,
+    }
+)
+
+
+class Store:
+    """Writes and reads one run directory. Commits of different units may come from different threads."""
+
+    def __init__(self, root: str | Path):
+        self.paths = RunPaths(Path(root))
+
+    @contextlib.contextmanager
+    def opened(self, config: Mapping[str, Any], shard: str = "1/1") -> Iterator[Store]:
+        """The directory, made if absent and held against a second writer of the same shard.
+
+        Raises:
+            UserError: it holds another configuration or something else, another process writes to it, or it cannot be
+                written.
+        """
+        try:
+            for folder in (self.paths.results, self.paths.networks, self.paths.in_flight, self.paths.figures):
+                folder.mkdir(parents=True, exist_ok=True)
+            lock = self.paths.lock.with_name(f"lock-{shard.replace('/', '-of-')}").open("w")
+        except OSError as error:
+            raise UserError(
+                f"{self.paths.root} cannot be used as a run directory ({error.strerror or error})."
+            ) from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(f"Another process is writing to {self.paths.root}; wait for it or stop it.") from None
+            self._check_config(config)
+            yield self
+
+    def _check_config(self, config: Mapping[str, Any]) -> None:
+        config = json.loads(json.dumps(config))
+        if self.paths.config.exists():
+            stored = self.read_config()["configuration"]
+            if stored != config:
+                field, was, now = _first_difference(stored, config)
+                raise UserError(
+                    f"{self.paths.root} holds a run of another configuration ({field} is {was} there, {now} here); "
+                    "choose another directory or the same configuration."
+                )
+            return
+        record = {"schema": SCHEMA_VERSION, "configuration": config, "environment": environment()}
+        write_atomically(self.paths.config, json.dumps(record, indent=2) + "\n")
+
+    def read_config(self) -> dict[str, Any]:
+        """The contents of config.json.
+
+        Raises:
+            UserError: there is none, it is unreadable, or it is of another schema.
+        """
+        try:
+            record = json.loads(self.paths.config.read_text())
+            version = record["schema"]
+        except FileNotFoundError:
+            raise UserError(f"{self.paths.root} is no run directory: it has no {self.paths.config.name}.") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{self.paths.config} cannot be read as a run's configuration ({error}).") from None
+        if version != SCHEMA_VERSION:
+            raise UserError(f"{self.paths.config} has schema {version}, but this lawjax reads schema {SCHEMA_VERSION}.")
+        return record
+
+    def commit(
+        self,
+        part: str,
+        rows: Sequence[Mapping[str, Any]],
+        networks: Mapping[NetworkId, TwoLayer],
+        in_flight: Any = None,
+        previous: str | None = None,
+    ) -> None:
+        """Store rows, their networks and the pack that goes on, all or nothing.
+
+        Args:
+            part: name of the commit.
+            rows: rows of the table, see `SCHEMA`.
+            networks: folded networks of these rows.
+            in_flight: pytree of the unit's state if it goes on, None if it is done.
+            previous: name of the unit's commit before, whose pack in flight this one replaces.
+
+        Raises:
+            UserError: it could not be written (a full disk); what was stored before is untouched.
+        """
+        try:
+            if networks:
+                checkpoints.save_networks(self.paths.part_networks(part), networks)
+            if in_flight is not None:
+                checkpoints.save_arrays(self.paths.snapshot(part), in_flight)
+            path = self.paths.part(part)
+            temporary = path.with_suffix(".tmp")
+            pl.DataFrame(list(rows), schema=SCHEMA, orient="row").write_parquet(temporary, compression="zstd")
+            os.replace(temporary, path)
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise UserError(
+                f"Could not write to {self.paths.root} ({reason}); what was stored before is kept: make room or mend the "
+                "permissions there, then run the same command again."
+            ) from None
+        if previous is not None:
+            checkpoints.remove([self.paths.snapshot(previous)])
+
+    def discard_uncommitted(self, unit_names: Sequence[str]) -> None:
+        """Remove what a killed process left of commits it did not complete, for the units named."""
+        parts = self.paths.part_names()
+        last = {name.split("-")[0]: name for name in parts}
+        for folder, kept in ((self.paths.networks, set(parts)), (self.paths.in_flight, set(last.values()))):
+            for path in folder.glob("part-*"):
+                name = path.name.split(".")[0].removeprefix("part-")
+                if name.split("-")[0] in unit_names and name not in kept:
+                    checkpoints.remove([path])
+
+    def table(self) -> pl.DataFrame:
+        """All rows stored so far, sorted by (n, d, k, seed).
+
+        Raises:
+            UserError: a part is unreadable.
+        """
+        frames = [pl.DataFrame(schema=SCHEMA)]
+        for name in self.paths.part_names():
+            try:
+                frames.append(pl.read_parquet(self.paths.part(name), schema=SCHEMA))
+            except Exception as error:
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                raise UserError(
+                    f"{self.paths.part(name)} cannot be read ({reason}); remove it to train its networks again."
+                ) from None
+        return pl.concat(frames).sort(IDENTITY)
+
+    def network_parts(self) -> dict[NetworkId, str]:
+        """For each stored network, the commit that holds it."""
+        return {
+            network: name
+            for name in self.paths.part_names()
+            if self.paths.part_networks(name).exists()
+            for network in checkpoints.stored_networks(self.paths.part_networks(name))
+        }
+
+    def network(self, name: NetworkId) -> TwoLayer:
+        """A stored network.
+
+        Raises:
+            UserError: it is not stored, or its checkpoint cannot be read.
+        """
+        part = self.network_parts().get(NetworkId(*name))
+        if part is None:
+            raise UserError(
+                f"{self.paths.root} stores no network with n={name[0]}, d={name[1]}, k={name[2]}, seed={name[3]}; "
+                f"`lawjax inspect {self.paths.root}` lists those it has."
+            )
+        return checkpoints.load_network(self.paths.part_networks(part), NetworkId(*name))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file under another name and rename it.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror or error}).") from None
+
+
+def _first_difference(stored: Any, asked: Any, field: str = "configuration") -> tuple[str, Any, Any]:
+    if isinstance(stored, dict) and isinstance(asked, dict):
+        for name in {**stored, **asked}:
+            if stored.get(name) != asked.get(name):
+                return _first_difference(stored.get(name), asked.get(name), name)
+    return field, stored, asked
+
+
+def environment() -> dict[str, Any]:
+    """Versions, git commit, command line and device, for the record."""
+    packages = ("lawjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "polars")
+    return {
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "git_commit": _git_commit(),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "device": device_name(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def device_name() -> str:
+    """The kind and number of this process's JAX devices, such as "cpu x 1"."""
+    devices = jax.local_devices()
+    return f"{devices[0].device_kind} x {len(devices)}"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
