@@ -58,12 +58,14 @@ class Inspect:
     rows: int = 40
 
     def __call__(self) -> None:
+        """Print it."""
         from lawjax.sweep import inspect
+        from lawjax.sweep.grid import NetworkId
 
-        identity = (self.n, self.d, self.k, self.seed)
-        if all(number is not None for number in identity):
-            print(inspect.describe_network(self.dir, identity))
-        elif any(number is not None for number in identity):
+        identity = [number for number in (self.n, self.d, self.k, self.seed) if number is not None]
+        if len(identity) == 4:
+            print(inspect.describe_network(self.dir, NetworkId(*identity)))
+        elif identity:
             raise UserError("Give all of --n, --d, --k and --seed to see one network, or none of them.")
         else:
             print(inspect.describe_run(self.dir, self.rows))
@@ -90,6 +92,7 @@ class Export:
     seed: int
 
     def __call__(self) -> None:
+        """Write it."""
         from lawjax.sweep.grid import NetworkId
         from lawjax.sweep.store import Store
 

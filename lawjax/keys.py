@@ -49,7 +49,7 @@ def _normal_rows(key: Array, index: Array, d: int, dtype: Any) -> Array:
 
 
 def normal_blocks(key: Array, rows: int, d: int, dtype: Any) -> list[Array]:
-    """Standard normal rows in blocks (256, d); row i is drawn from fold_in(key, i). The last block may hold extra rows."""
+    """Standard normal rows in blocks (256, d), row i drawn from fold_in(key, i); the last block may hold extra rows."""
     return [
         _normal_rows(key, np.arange(start, start + _BLOCK, dtype=np.uint32), d, dtype)
         for start in range(0, rows, _BLOCK)

@@ -1,7 +1,8 @@
 """The paper's network as Flax modules: one alone, and a pack of many side by side; and folding to `TwoLayer`.
 
-Section 5: "k ReLU units and batch normalization between the linear layer and ReLU layer". Batch norm is a function of the
-training set here: its statistics are those of all n points (or of the mini-batch), and `fold` moves them into the weights.
+Section 5: "k ReLU units and batch normalization between the linear layer and ReLU layer". Batch norm is a function of
+the training set here: its statistics are those of all n points (or of the mini-batch), and `fold` moves them into the
+weights.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class PaperNetwork(nn.Module):
     """Linear without bias, batch norm, psi, linear: the network of section 5, for use alone.
 
     `init(key, x)` gives `params` (hidden/kernel (d, k), norm/scale and norm/bias (k,), readout/kernel (k, 1) and
-    readout/bias (1,)) and `batch_stats`; `apply(variables, x)` normalises by the statistics of x and returns f(x), (n,).
+    readout/bias (1,)) and `batch_stats`; `apply(variables, x, mutable="batch_stats")` normalises by the statistics of x
+    and returns f(x), (n,), beside Flax's running averages, which are not used.
 
     Attributes:
         width: k.
@@ -95,7 +97,7 @@ class Pack(nn.Module):
         """All networks at all points.
 
         Args:
-            x: (n, d), centred over the data set if `centred` (batch norm then needs no mean), with zero rows as padding.
+            x: (n, d), centred over the data set if `centred` (batch norm then needs no mean), zero rows as padding.
             owner: (K,), the network each neuron belongs to, -1 for none.
             count: (), the number of true rows of x.
             second_moment: (d, d), x'x/n; if given, variances are computed from it in weight space, which is faster for

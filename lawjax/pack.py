@@ -236,11 +236,11 @@ def fill(
         lane: index of the lane.
         dataset: n and d at most those of the pack.
         widths: widths of the networks; at most M of them, together at most K.
-        key_data: (2,) uint32; the network of width k starts from `initial_weights(fold_in(key, k), ...)`, and mini-batches
+        key_data: (2,) uint32; the network of width k starts from `initial_weights(fold_in(key, k), ...)`, mini-batches
             are drawn from the key itself.
         config: as the lanes were made with.
     """
-    (rows, columns), (K, M) = lanes.x.shape[1:], (lanes.owner.shape[1], lanes.status.shape[1])
+    columns, K, M = lanes.x.shape[2], lanes.owner.shape[1], lanes.status.shape[1]
     fresh = jax.tree.map(lambda leaf: np.zeros(leaf.shape[1:], leaf.dtype), lanes._replace(optimizer_state=None))
     n, d = dataset.x.shape
     fresh.x[:n, :d] = dataset.x
@@ -257,7 +257,7 @@ def fill(
     start = 0
     for head, width in enumerate(widths):
         own = slice(start, start := start + width)
-        network_key = jax.random.fold_in(jax.random.wrap_key_data(key_data, impl=keys.GENERATOR), width)
+        network_key = jax.random.fold_in(jax.random.wrap_key_data(jnp.asarray(key_data), impl=keys.GENERATOR), width)
         kernel[:d, own], readout[own] = initial_weights(network_key, d, width, config)
         fresh.owner[own], fresh.status[head] = head, Status.TRAINING
     params = pack_params(kernel, readout, M, config.batch_norm, config.readout_bias)

@@ -48,7 +48,7 @@ class Memorized(NamedTuple):
 
 @contextlib.contextmanager
 def numerics(config: TrainingConfig) -> Iterator[None]:
-    """The precision that a configuration asks for, for JAX calls of this thread: products in true float32 or float64."""
+    """The precision a configuration asks for, for JAX calls of this thread: products in true float32 or float64."""
     with jax.enable_x64(config.dtype == "float64"), jax.default_matmul_precision("float32"):
         yield
 

@@ -63,13 +63,10 @@ def load_network(path: Path, name: NetworkId) -> TwoLayer:
     key = network_name(name)
     if key not in shapes:
         raise UserError(f"{path} holds no network {key}.")
-    wanted = {
-        other: jax.tree.map(lambda _: ocp.PLACEHOLDER, leaves)
-        if other != key
-        else {
-            field: leaf if field == "activation" else np.empty(leaf.shape, leaf.dtype) for field, leaf in leaves.items()
-        }
-        for other, leaves in shapes.items()
+    wanted = {other: jax.tree.map(lambda _: ocp.PLACEHOLDER, leaves) for other, leaves in shapes.items()}
+    wanted[key] = {
+        field: leaf if field == "activation" else np.empty(leaf.shape, leaf.dtype)
+        for field, leaf in shapes[key].items()
     }
     leaves = _load(path, wanted)[key]
     return TwoLayer(leaves["W"], leaves["b"], leaves["a"], leaves["c"], leaves["activation"])

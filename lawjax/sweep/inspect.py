@@ -48,7 +48,7 @@ def describe_run(root: str | Path, rows: int = 40) -> str:
     return "\n".join(lines)
 
 
-def describe_network(root: str | Path, identity: tuple[int, int, int, int]) -> str:
+def describe_network(root: str | Path, name: NetworkId) -> str:
     """Shapes, norms and measurements of one network of a run directory.
 
     Raises:
@@ -56,7 +56,7 @@ def describe_network(root: str | Path, identity: tuple[int, int, int, int]) -> s
     """
     store = Store(root)
     store.read_config()
-    n, d, k, seed = name = NetworkId(*identity)
+    n, d, k, seed = name
     row = store.table().filter(n=n, d=d, k=k, seed=seed)
     if row.is_empty():
         raise UserError(f"{root} has no network with n={n}, d={d}, k={k}, seed={seed}; inspect it without these.")
@@ -67,7 +67,8 @@ def describe_network(root: str | Path, identity: tuple[int, int, int, int]) -> s
         lines += [
             f"{'network':18} {f!r}",
             f"{'shapes':18} W {f.W.shape}, b {f.b.shape}, a {f.a.shape}",
-            f"{'norms':18} ||W||_F {np.linalg.norm(W):.6g}, ||a|| {np.linalg.norm(f.a):.6g}, ||b|| {np.linalg.norm(f.b):.6g},"
-            f" max |a_l| ||w_l|| {np.max(np.abs(f.a) * np.linalg.norm(W, axis=1)):.6g}, c {float(f.c):.6g}",
+            f"{'norms':18} ||W||_F {np.linalg.norm(W):.6g}, ||a|| {np.linalg.norm(f.a):.6g}, "
+            f"||b|| {np.linalg.norm(f.b):.6g}, "
+            f"max |a_l| ||w_l|| {np.max(np.abs(f.a) * np.linalg.norm(W, axis=1)):.6g}, c {float(f.c):.6g}",
         ]
     return "\n".join(lines)

@@ -1,8 +1,8 @@
-"""How a sweep's networks are packed for a device: few enough shapes to compile, tight enough to waste little arithmetic.
+"""How a sweep's networks are packed for a device: few shapes to compile, yet tight enough to waste little arithmetic.
 
-A compiled shape costs about a second on a CPU and several on a GPU; arithmetic is dear on the one and nearly free on the
-other. The plan minimises predicted compile time plus predicted training time, so it comes out tight on a CPU and coarse
-on a GPU. It decides speed alone: a network is the same network in any plan, up to rounding.
+A compiled shape costs about a second on a CPU and several on a GPU; arithmetic is dear on the one and nearly free on
+the other. The plan minimises predicted compile time plus predicted training time, so it comes out tight on a CPU and
+coarse on a GPU. It decides speed alone: a network is the same network in any plan, up to rounding.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The host loop of a sweep: fill lanes, train in chunks, harvest, measure, store; killed at any moment, it goes on.
 
-Units of the plan are independent, and each is deterministic: where its chunks end depends on the training alone, never on
-the clock. A unit that was interrupted continues from the pack it had in flight when its rows were last committed.
+Units of the plan are independent, and each is deterministic: where its chunks end depends on the training alone, never
+on the clock. A unit that was interrupted continues from the pack it had in flight when its rows were last committed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -278,7 +278,7 @@ class _UnitRun:
         }
         return np.array(self.shape, np.int64), host, self.lanes
 
-    def _group(self, lane: int) -> Group:
+    def _group(self, lane: int | np.integer) -> Group:
         return self.unit.groups[self.occupant[lane]]
 
     def _fill(self) -> None:
@@ -341,7 +341,7 @@ class _UnitRun:
         self.shape, self.sparse_steps = small, 0
 
     def _harvest(self, every_ended: bool = False) -> None:
-        """Take networks that have ended: fold, check, measure. Without `every_ended`, from lanes that have ended whole."""
+        """Fold, check and measure networks that have ended: of lanes that have ended whole, or all if `every_ended`."""
         still = self._training()
         for lane in np.flatnonzero(self.occupant >= 0):
             if still[lane].any() and not every_ended:
@@ -363,7 +363,7 @@ class _UnitRun:
             self.bar.finished(len(results), fitted, share * self.unit.cost / len(self.unit.groups))
 
     def _row(self, name: NetworkId, result: training.Memorized, seconds: float) -> dict[str, Any]:
-        measured = dict.fromkeys(COLUMNS)
+        measured: Mapping[str, float | None] = dict.fromkeys(COLUMNS)
         if result.network is not None:
             measured = measure(result.network, name, self.config.probes)
         choices = dataclasses.asdict(self.config.training)

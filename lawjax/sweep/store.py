@@ -160,8 +160,8 @@ class Store:
         except Exception as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(
-                f"Could not write to {self.paths.root} ({reason}); what was stored before is kept: make room or mend the "
-                "permissions there, then run the same command again."
+                f"Could not write to {self.paths.root} ({reason}); what was stored before is kept: make room or mend "
+                "the permissions there, then run the same command again."
             ) from None
         if previous is not None:
             checkpoints.remove([self.paths.snapshot(previous)])
