@@ -5,7 +5,8 @@
 Preset paper: n = 10000, d from 10 to 5000, epsilon = 0.1, one seed (--seeds 3 for intervals); about an hour on two CPU
 cores. Preset laptop: n = 1000, a minute. Expected: k = 10n/d rises about linearly in sqrt(d); k = n is
 flatter, but not flat: its linear part grows like d/sqrt(n).
-Writes figures/figure1.{png,pdf}, figures/figure3.{png,pdf} and summary.md in the run directory.
+Writes figures/figure1.{png,pdf}, figures/figure3.{png,pdf}, summary.md and table.parquet in the run
+directory.
 """
 
 from __future__ import annotations
@@ -48,11 +49,21 @@ def summary(table: pl.DataFrame) -> str:
         kept = asked.filter("fitted")
         x, seeds = kept["d"].sqrt().to_numpy(), kept["seed"].to_numpy()
         cells.setdefault("kept / asked for", []).append(f"{len(kept)} / {len(asked)}")
+        linear = (kept["linear_part"] / (kept["d"] / kept["n"].sqrt())).median()
+        cells.setdefault("linear part / (d / sqrt(n)), median", []).append(f"{linear:.3f}")
         for column in ("proxy", "residual"):
             y = kept[column].to_numpy()
             cells.setdefault(f"{column}, affine in sqrt(d)", []).append(str(fits.affine(x, y, seeds)))
             cells.setdefault(f"{column}, power of sqrt(d)", []).append(str(fits.power_law(x, y, seeds)))
     lines += [f"| {name} | {' | '.join(values)} |" for name, values in cells.items()]
+    lines += ["\n| d | width rule | k | seed | steps | proxy | linear part | residual | ascent |", "| --- " * 9 + "|"]
+    rows = table.filter("fitted").sort("d", "width_rule", "seed").iter_rows(named=True)
+    lines += [
+        f"| {row['d']} | {row['width_rule']} | {row['k']} | {row['seed']} | {row['steps']} | "
+        + " | ".join(f"{row[name]:.2f}" for name in ("proxy", "linear_part", "residual", "ascent"))
+        + " |"
+        for row in rows
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -63,6 +74,7 @@ def plot(out: Path) -> None:
     table = by_rule(store.table())
     plots.save(plots.figure1(table), store.paths.figures / "figure1.png")
     plots.save(plots.figure3(table), store.paths.figures / "figure3.png")
+    store.write_table(out / "table.parquet")
     text = summary(table)
     write_atomically(out / "summary.md", text)
     print(text)

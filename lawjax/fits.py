@@ -17,6 +17,7 @@ networks.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -258,4 +259,78 @@ def power_law(
         n_points=line.n_points,
         n_groups=line.n_groups,
         level=level,
+    )
+
+
+@dataclass(frozen=True)
+class MonomialFit:
+    """y = constant * prod_j x_j^exponent_j, a least-squares plane in the logarithms.
+
+    Attributes:
+        exponents: one for each factor, by name.
+        intervals: their (low, high) percentile bootstrap intervals; (nan, nan) with a single group.
+        constant: y where every factor is 1.
+        r_squared: share of the variance of log y explained.
+    """
+
+    exponents: dict[str, float]
+    intervals: dict[str, Interval]
+    constant: float
+    r_squared: float
+
+    def __str__(self) -> str:
+        powers = (f"{name}^{_with_interval(value, self.intervals[name])}" for name, value in self.exponents.items())
+        return f"{self.constant:.3g} {' '.join(powers)}, R^2 {self.r_squared:.3f}"
+
+
+def monomial(
+    factors: Mapping[str, ArrayLike],
+    y: ArrayLike,
+    groups: ArrayLike,
+    n_resamples: int = 2000,
+    level: float = 0.95,
+    rng_seed: int = 0,
+) -> MonomialFit:
+    """Fit y = constant * prod_j x_j^exponent_j, such as the proxy in n, d and k; resampling and caveats as in `affine`.
+
+    Args:
+        factors: for each name, (m,) positive finite numbers; their logarithms must not be collinear.
+        y: (m,) positive finite numbers.
+        groups: (m,) labels, equal for points that are not independent: the seeds.
+        n_resamples: number of bootstrap resamples.
+        level: nominal coverage, strictly between 0 and 1.
+        rng_seed: seed of the resampling.
+
+    Raises:
+        UserError: what `affine` refuses, numbers that are not positive, factors that cannot be told apart.
+    """
+    columns = [_points(x, y, groups)[0] for x in factors.values()]
+    _, y, groups = _points(y, y, groups)
+    if not columns or min(column.min() for column in (*columns, y)) <= 0:
+        raise UserError("A monomial fit needs at least one factor, and positive factors and y.")
+    logs = np.stack([np.ones_like(y), *(np.log(column) for column in columns)], axis=1)
+    log_y = np.log(y)
+    if np.linalg.matrix_rank(logs) < logs.shape[1]:
+        raise UserError(
+            f"The factors {', '.join(factors)} do not vary independently in these points: fit fewer of them."
+        )
+    best, *_ = np.linalg.lstsq(logs, log_y, rcond=None)
+    residual = log_y - logs @ best
+    labels, index = np.unique(groups, return_inverse=True)
+    members = [index == label for label in range(len(labels))]
+    grams = np.stack([logs[own].T @ logs[own] for own in members])
+    moments = np.stack([logs[own].T @ log_y[own] for own in members])
+    intervals = dict.fromkeys(factors, NO_INTERVAL)
+    if len(labels) > 1:
+        rng = np.random.default_rng(rng_seed)
+        drawn = rng.multinomial(len(labels), np.full(len(labels), 1 / len(labels)), size=n_resamples).astype(float)
+        gram, moment = np.einsum("rg,gij->rij", drawn, grams), drawn @ moments
+        solvable = np.linalg.matrix_rank(gram) == logs.shape[1]
+        solved = np.linalg.solve(gram[solvable], moment[solvable][:, :, None])[:, :, 0]
+        intervals = {name: _interval(solved[:, j + 1], level) for j, name in enumerate(factors)}
+    return MonomialFit(
+        exponents={name: float(best[j + 1]) for j, name in enumerate(factors)},
+        intervals=intervals,
+        constant=math.exp(best[0]),
+        r_squared=1.0 - float(residual @ residual) / float(((log_y - log_y.mean()) ** 2).sum()),
     )

@@ -24,7 +24,7 @@ class ProbeConfig:
     """How networks are probed.
 
     Attributes:
-        points: T, fresh Gaussian points of the proxy (1000 in the paper).
+        points: T, fresh Gaussian points of the proxy (1000 in the paper); 0 leaves the networks unmeasured.
         ascent_starts: starts of the projected gradient ascent on the sphere.
         ascent_steps: its steps.
     """
@@ -35,7 +35,9 @@ class ProbeConfig:
 
     def __post_init__(self) -> None:
         """Check numbers."""
-        for name in ("points", "ascent_starts", "ascent_steps"):
+        if self.points < 0:
+            raise UserError(f"points must be at least 1, or 0 to measure nothing, not {self.points}.")
+        for name in ("ascent_starts", "ascent_steps"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, not {getattr(self, name)}.")
 
@@ -48,12 +50,14 @@ def _probe(network: TwoLayer, key: Any, dimension: Any, config: ProbeConfig) -> 
     return gradients.maximum, gradients.linear_part, gradients.residual, climbed.value
 
 
-def measure(network: TwoLayer, name: NetworkId, config: ProbeConfig) -> dict[str, float]:
-    """The columns `COLUMNS` of a folded network.
+def measure(network: TwoLayer, name: NetworkId, config: ProbeConfig) -> dict[str, float | None]:
+    """The columns `COLUMNS` of a folded network; all None where the configuration asks for no points.
 
     proxy, linear_part and residual are over full gradients at Gaussian points, ascent is the largest full gradient
     norm found on the unit sphere; all four are lower estimates. The two products are upper bounds on R^d.
     """
+    if not config.points:
+        return dict.fromkeys(COLUMNS)
     padded = network.padded(*_compiled_size(network.n_neurons, network.dimension))
     probes = _probe(padded, keys.probe_key(*name), np.asarray(network.dimension, network.W.dtype), config)
     values = (*map(float, probes), spectral_product(network), path_product(network))

@@ -193,6 +193,16 @@ class Store:
                 ) from None
         return pl.concat(frames).sort(IDENTITY)
 
+    def write_table(self, path: str | Path) -> None:
+        """Write all rows stored so far to one Parquet file."""
+        path = Path(path)
+        temporary = path.with_name(f"{path.name}.tmp")
+        try:
+            self.table().write_parquet(temporary, compression="zstd")
+            os.replace(temporary, path)
+        except OSError as error:
+            raise UserError(f"{path} cannot be written ({error.strerror or error}).") from None
+
     def network_parts(self) -> dict[NetworkId, str]:
         """For each stored network, the commit that holds it."""
         return {

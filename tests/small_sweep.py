@@ -1,0 +1,92 @@
+"""Small sweeps for tests, and a program that runs one: python small_sweep.py OUT LOG CHECKPOINT_SECONDS SHARD.
+
+The program appends to LOG one line for each unit that it takes up again ("restored whole" or "restored compacted") and
+one for each call of `pack.advance` ("advance").
+"""
+
+import dataclasses
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from polars.testing import assert_frame_equal
+
+from lawjax import cli, pack
+from lawjax.pack import TrainingConfig
+from lawjax.sweep import plan
+from lawjax.sweep.grid import Grid
+from lawjax.sweep.measure import ProbeConfig
+from lawjax.sweep.run import SweepConfig, _UnitRun, run
+
+PROBES = ProbeConfig(points=200, ascent_starts=4, ascent_steps=5)
+TRAINING = TrainingConfig(epsilon=0.05, learning_rate=0.01, step_limit=5000)
+
+# Two data sets of each size; two neurons cannot memorise 60 points of dimension 20, the others fit.
+CONFIG = SweepConfig(Grid((40, 60), (20,), (2, 20, 40), seeds=2), dataclasses.replace(TRAINING, step_limit=600), PROBES)
+
+# Wide networks fit at once and narrow ones never: beside them they keep a pack in motion until it is compacted.
+STUCK = SweepConfig(Grid((100,), (20, 40), (2, 100), seeds=3), TRAINING, PROBES)
+
+# Assumptions that make the plan put such networks side by side, look often, and compact soon.
+DEVICE = dataclasses.replace(plan.DEVICES["cpu"], overhead=1e-6, compile_time=0.01, chunk_time=1e-3)
+
+
+def finished(base):
+    """A run directory with all of CONFIG, made by the first caller of a session. Not to be written to."""
+    out = Path(base) / "finished"
+    run(CONFIG, out, progress=False)
+    return out
+
+
+def assert_same_tables(left, right):
+    """Equal bit for bit, but for the time that training took."""
+    assert_frame_equal(left.drop("seconds"), right.drop("seconds"), check_exact=True)
+
+
+def assert_one_sentence(message):
+    """What a user gets to read: one line that ends as a sentence does."""
+    assert message.endswith((".", ".)")) and "\n" not in message and "Traceback" not in message, message
+
+
+def start(out, log, checkpoint_seconds=0.05, shard="1/1"):
+    """This file's program, started in a process of its own."""
+    command = [sys.executable, __file__, str(out), str(log), str(checkpoint_seconds), shard]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process, status=0):
+    """Wait for a started program, and return what it wrote to standard error."""
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == status, errors
+    return errors
+
+
+def main(out, log, checkpoint_seconds, shard):
+    plan.DEVICES["cpu"] = DEVICE
+    lines = Path(log).open("a", buffering=1)
+
+    def logged(function, line):
+        @functools.wraps(function)
+        def call(*arguments):
+            result = function(*arguments)
+            lines.write(line(*arguments))
+            return result
+
+        return call
+
+    def restored(unit_run):
+        if unit_run.last_part is None:
+            return "began\n"
+        return "restored whole\n" if unit_run.shape == unit_run.unit.shape else "restored compacted\n"
+
+    _UnitRun._restore = logged(_UnitRun._restore, restored)
+    pack.advance = logged(pack.advance, lambda *_: "advance\n")
+    index, shards = map(int, shard.split("/"))
+    cli.guarded(lambda: run(STUCK, out, (index, shards), float(checkpoint_seconds), progress=False))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
