@@ -61,7 +61,7 @@ def summary(table: pl.DataFrame) -> str:
         f"| ascent / proxy: 5 %, median, 95 % | {ascent(0.05):.2f}, {ascent(0.5):.2f}, {ascent(0.95):.2f} |",
     ]
     if all(len(set(size)) > 1 for size in sizes.values()):
-        for name in ("proxy", "residual"):
+        for name in ("proxy", "linear_part", "residual"):
             lines.append(f"| {name} in n, d, k | {fits.monomial(sizes, kept[name].to_numpy(), seeds)} |")
     lines += [
         "\n| d | networks | proxy, affine in sqrt(n/k) | residual, affine in sqrt(n/k) |",

@@ -28,7 +28,7 @@ from lawjax.pack import PackShape, Status, TrainingConfig
 from lawjax.sweep import checkpoints
 from lawjax.sweep.grid import Grid, NetworkId, WidthRuleGrid
 from lawjax.sweep.measure import COLUMNS, ProbeConfig, measure
-from lawjax.sweep.plan import Group, Unit, device, plan, step_time
+from lawjax.sweep.plan import Group, Unit, device, plan, predicted_steps, step_time
 from lawjax.sweep.store import Store, device_name
 
 
@@ -151,7 +151,8 @@ class _Progress:
             dynamic_ncols=True,
             bar_format="{desc}{n_fmt}/{total_fmt} networks |{bar}| {rate_fmt}, {elapsed} gone{postfix}",
         )
-        self._fitted, self._cost, self._spent, self._start = fitted, max(cost, 1e-9), 0.0, time.monotonic()
+        self._fitted, self._cost, self._start = fitted, max(cost, 1e-9), time.monotonic()
+        self._spent: dict[str, float] = {}  # predicted cost of what is done, by unit
         self._lock = threading.Lock()
 
     def __enter__(self) -> _Progress:
@@ -160,14 +161,15 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def finished(self, networks: int, fitted: int, cost: float) -> None:
-        """Count networks that ended, and the predicted cost of their group."""
+    def update(self, unit: Unit, share: float, networks: int = 0, fitted: int = 0) -> None:
+        """Count networks that ended, and take note of the share of a unit that is done."""
         with self._lock:
             self._fitted += fitted
-            self._spent += cost
-            share = min(self._spent / self._cost, 1.0)
-            left = (time.monotonic() - self._start) * (1 - share) / max(share, 1e-9)
-            self._bar.set_postfix_str(f"{self._fitted} fitted, about {tqdm.format_interval(left)} left", refresh=False)
+            self._spent[unit.name] = min(share, 1.0) * unit.cost
+            done = min(sum(self._spent.values()) / self._cost, 1.0)
+            gone = time.monotonic() - self._start
+            left = f"about {tqdm.format_interval(gone * (1 - done) / done)} left" if done > 0.01 else "starting"
+            self._bar.set_postfix_str(f"{self._fitted} fitted, {left}", refresh=not networks)
             self._bar.update(networks)
 
 
@@ -315,6 +317,19 @@ class _UnitRun:
         jax.block_until_ready(self.lanes)
         self.seconds += (time.monotonic() - start) * active / active.sum()
 
+        self.bar.update(self.unit, self._share_done())
+
+    def _share_done(self) -> float:
+        """Roughly, the share of the unit's work that is done: whole groups, and the steps of those in training."""
+        busy = self.occupant >= 0
+        steps = np.asarray(self.lanes.step)[busy]
+        expected = [
+            max(predicted_steps(group.n, group.d, k, self.config.training) for k in group.widths)
+            for group in map(self._group, np.flatnonzero(busy))
+        ]
+        under_way = sum(min(step / most, 0.95) for step, most in zip(steps, expected, strict=True))
+        return (self.next_group - busy.sum() + under_way) / len(self.unit.groups)
+
     def _compact(self) -> None:
         """Move what is still in training to a smaller pack, once a mostly idle one has cost as much as compiling that.
 
@@ -359,8 +374,7 @@ class _UnitRun:
             if not still[lane].any():
                 self.occupant[lane] = -1
             fitted = sum(result.fitted for result in results)
-            share = len(heads) / len(names)
-            self.bar.finished(len(results), fitted, share * self.unit.cost / len(self.unit.groups))
+            self.bar.update(self.unit, self._share_done(), len(results), fitted)
 
     def _row(self, name: NetworkId, result: training.Memorized, seconds: float) -> dict[str, Any]:
         measured: Mapping[str, float | None] = dict.fromkeys(COLUMNS)
