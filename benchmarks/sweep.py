@@ -6,7 +6,9 @@
 Grid paper is that of Experiment 1; grid small has 5000 networks of at most 100 neurons. Each side runs in a process of
 its own and does the same work: draw the data, train under the same rules, fold, look once more. Nothing is measured and
 no network is stored. The engine passes over the grid twice in its process, the first time with everything to compile.
-Prints a Markdown table. Without PyTorch (pip install 'lawjax[benchmarks]'), --only lawjax works.
+Prints a Markdown table. Use an idle machine: PyTorch's threads wait for one another at every operation, and beside
+another busy process its time grows many times over. Without PyTorch (pip install 'lawjax[benchmarks]') there is
+--only lawjax.
 """
 
 from __future__ import annotations
@@ -218,18 +220,19 @@ def cores() -> int:
 
 
 def machine() -> str:
-    """Processor, cores and versions."""
+    """Processor, cores, versions, and what else the processor was busy with."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         models = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         processor = models[0] if models else processor
+    load = f"load average {os.getloadavg()[0]:.1f} before the start" if hasattr(os, "getloadavg") else "load unknown"
     packages = [package for package in ("lawjax", "jax", "numpy", "torch") if importlib.util.find_spec(package)]
     versions = ", ".join(f"{package} {metadata.version(package)}" for package in packages)
-    return f"{processor}, {cores()} cores; Python {platform.python_version()}, {versions}"
+    return f"{processor}, {cores()} cores; Python {platform.python_version()}, {versions}; {load}"
 
 
-def table_of(grid: str, networks: int, engine: EngineTimes | None, pytorch: Pass | None) -> str:
+def table_of(grid: str, networks: int, on: str, engine: EngineTimes | None, pytorch: Pass | None) -> str:
     """The results in Markdown."""
     passes: list[tuple[str, Pass]] = []
     notes = ["GFLOP/s counts 4 n d k for each update of each network. Imports are not timed."]
@@ -249,7 +252,7 @@ def table_of(grid: str, networks: int, engine: EngineTimes | None, pytorch: Pass
                 "choice from every (n, d, k); its time, fitted and updates are scaled up to the grid."
             )
     lines = [
-        f"Grid {grid}: {networks} networks. {machine()}.\n",
+        f"Grid {grid}: {networks} networks. {on}.\n",
         "| | time (s) | networks fitted | updates | GFLOP/s | PyTorch's time / this |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
@@ -286,12 +289,13 @@ def main() -> None:
     if options.seeds is not None:
         grid = dataclasses.replace(grid, seeds=options.seeds)
     networks = grid.networks()
+    on = machine()
     engine = pytorch = None
     if options.only != "pytorch":
         engine = in_a_fresh_process(train_with_lawjax, grid, training)
     if options.only != "lawjax":
         pytorch = in_a_fresh_process(train_with_pytorch, networks, training, options.sample, options.threads)
-    print(table_of(options.grid, len(networks), engine, pytorch))
+    print(table_of(options.grid, len(networks), on, engine, pytorch))
 
 
 if __name__ == "__main__":

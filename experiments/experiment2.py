@@ -49,12 +49,14 @@ def summary(table: pl.DataFrame) -> str:
         kept = asked.filter("fitted")
         x, seeds = kept["d"].sqrt().to_numpy(), kept["seed"].to_numpy()
         cells.setdefault("kept / asked for", []).append(f"{len(kept)} / {len(asked)}")
+        enough = kept["d"].n_unique() > 1
         linear = (kept["linear_part"] / (kept["d"] / kept["n"].sqrt())).median()
-        cells.setdefault("linear part / (d / sqrt(n)), median", []).append(f"{linear:.3f}")
+        cells.setdefault("linear part / (d / sqrt(n)), median", []).append(f"{linear:.3f}" if enough else "too few fit")
         for column in ("proxy", "residual"):
             y = kept[column].to_numpy()
-            cells.setdefault(f"{column}, affine in sqrt(d)", []).append(str(fits.affine(x, y, seeds)))
-            cells.setdefault(f"{column}, power of sqrt(d)", []).append(str(fits.power_law(x, y, seeds)))
+            for form, fit in (("affine in", fits.affine), ("power of", fits.power_law)):
+                row = cells.setdefault(f"{column}, {form} sqrt(d)", [])
+                row.append(str(fit(x, y, seeds)) if enough else "too few fit")
     lines += [f"| {name} | {' | '.join(values)} |" for name, values in cells.items()]
     lines += ["\n| d | width rule | k | seed | steps | proxy | linear part | residual | ascent |", "| --- " * 9 + "|"]
     rows = table.filter("fitted").sort("d", "width_rule", "seed").iter_rows(named=True)

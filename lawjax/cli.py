@@ -67,6 +67,8 @@ class Inspect:
             print(inspect.describe_network(self.dir, NetworkId(*identity)))
         elif identity:
             raise UserError("Give all of --n, --d, --k and --seed to see one network, or none of them.")
+        elif self.rows < 1:
+            raise UserError(f"--rows must be at least 1, not {self.rows}.")
         else:
             print(inspect.describe_run(self.dir, self.rows))
 
@@ -98,7 +100,9 @@ class Export:
 
         if self.file.exists():
             raise UserError(f"{self.file} exists already; choose another name or remove it.")
-        network = Store(self.dir).network(NetworkId(self.n, self.d, self.k, self.seed))
+        store = Store(self.dir)
+        store.read_config()
+        network = store.network(NetworkId(self.n, self.d, self.k, self.seed))
         network.save(self.file)
         print(f"{self.file}: {network!r}")
 

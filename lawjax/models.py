@@ -48,7 +48,10 @@ class PaperNetwork(nn.Module):
 
 
 class _Hidden(nn.Module):
-    """The hidden layer of a pack: kernel (d, K), then batch norm or a bias; returns (n, K) and each neuron's size."""
+    """The hidden layer of a pack: kernel (d, K), then batch norm or a bias.
+
+    Returns (n, K), and (K,) a sum over each neuron's weights, which is finite only where they all are.
+    """
 
     neurons: int
     batch_norm: bool
@@ -58,16 +61,18 @@ class _Hidden(nn.Module):
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[1], self.neurons), x.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.neurons,), x.dtype)
         if not self.batch_norm:
-            return x @ kernel + bias[None, :], (kernel * kernel).sum(0)
+            return x @ kernel + bias[None, :], (kernel * kernel).sum(0) + bias
         scale = self.param("scale", nn.initializers.ones, (self.neurons,), x.dtype)
         if second_moment is not None:  # the variance of neuron w is w'Sw: no pass over (n, K) is needed for it
             variance = ((second_moment @ kernel) * kernel).sum(0)
-            return x @ (kernel * (scale * jax.lax.rsqrt(variance + NORM_EPSILON))[None, :]) + bias[None, :], variance
+            gain = scale * jax.lax.rsqrt(variance + NORM_EPSILON)
+            return x @ (kernel * gain[None, :]) + bias[None, :], variance + scale + bias
         h = x @ kernel
         if not centred:
             h = h - h.mean(0, keepdims=True)
         variance = (h * h).sum(0) / count
-        return h * (scale * jax.lax.rsqrt(variance + NORM_EPSILON))[None, :] + bias[None, :], variance
+        gain = scale * jax.lax.rsqrt(variance + NORM_EPSILON)
+        return h * gain[None, :] + bias[None, :], variance + scale + bias
 
 
 class Pack(nn.Module):
@@ -105,19 +110,21 @@ class Pack(nn.Module):
             centred: see x.
 
         Returns:
-            outputs (n, M), and healthy (M,): False for a network with a neuron whose weights overflowed. Such a
-            neuron is switched off, so that it cannot spoil the networks beside it.
+            outputs (n, M), and healthy (M,): False for a network with weights or squared outputs that overflowed. Such
+            neurons and outputs are switched off, so that they cannot spoil the networks beside them: infinity times the
+            zeros between networks would, also in the gradients.
         """
         h, size = _Hidden(self.neurons, self.batch_norm, name="hidden")(x, count, second_moment, centred)
         readout = self.param("readout", nn.initializers.normal(1.0), (self.neurons,), x.dtype)
         hidden = activations.get(self.activation)(h)
         hidden = jnp.where(jnp.isfinite(hidden), hidden, jnp.zeros_like(hidden))
-        membership = owner[:, None] == jnp.arange(self.heads)[None, :]
+        membership = owner[:, None] == jnp.arange(self.heads, dtype=owner.dtype)[None, :]
         outputs = hidden @ jnp.where(membership, readout[:, None], jnp.zeros_like(readout)[:, None])
         if self.readout_bias:
             outputs = outputs + self.param("readout_bias", nn.initializers.zeros, (self.heads,), x.dtype)[None, :]
         broken = ~(jnp.isfinite(size) & jnp.isfinite(readout))
-        return outputs, ~(membership & broken[:, None]).any(0)
+        whole = jnp.abs(outputs) < float(jnp.finfo(x.dtype).max) ** 0.5
+        return jnp.where(whole, outputs, jnp.zeros_like(outputs)), whole.all(0) & ~(membership & broken[:, None]).any(0)
 
 
 def pack_params(

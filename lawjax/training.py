@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -76,9 +76,9 @@ def memorize(
         UserError: an invalid data set, widths below one or repeated, a batch larger than the data set.
     """
     config = config or TrainingConfig()
-    widths = (widths,) if isinstance(widths, int) else tuple(widths)
-    if not widths or min(widths) < 1 or len(set(widths)) < len(widths):
-        raise UserError(f"Widths must be different numbers k >= 1, not {widths}.")
+    widths = _checked_widths(widths)
+    if chunk < 1:
+        raise UserError(f"chunk must be at least 1 step, not {chunk}.")
     dataset = data.dataset(*dataset)
     check_batch(config, dataset.n)
     shape = PackShape(1, dataset.n, dataset.d, sum(widths), len(widths))
@@ -89,10 +89,22 @@ def memorize(
         return harvest(lanes, 0, dataset, range(len(widths)), config)
 
 
+def _checked_widths(widths: int | Sequence[int]) -> tuple[int, ...]:
+    try:
+        checked = tuple(operator.index(width) for width in (widths if isinstance(widths, Iterable) else (widths,)))
+    except TypeError:
+        checked = ()
+    if not checked or min(checked) < 1 or len(set(checked)) < len(checked):
+        raise UserError(f"Widths must be different whole numbers k >= 1, not {widths}.")
+    return checked
+
+
 def key_data(key: Array) -> np.ndarray:
     """The (2,) uint32 words of a JAX key of the threefry generator."""
-    words = np.asarray(jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key)
-    if words.shape != (2,):
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.key_data(key)
+    words = np.asarray(key)
+    if words.shape != (2,) or words.dtype != np.uint32:
         raise UserError("The key must be one threefry key, as jax.random.key(seed, impl='threefry2x32') makes it.")
     return words
 
@@ -130,13 +142,13 @@ def _finish(
     if status == Status.DIVERGED:
         return Memorized(None, status, steps, loss, float("nan"), False)
     network = fold(params, np.asarray(dataset.x), config.activation)
-    loss_folded, right = fit(network, dataset)
+    loss_folded, right = check_fit(network, dataset)
     return Memorized(
         network, status, steps, loss, loss_folded, status == Status.FITTED and right and loss_folded <= config.epsilon
     )
 
 
-def fit(network: TwoLayer, dataset: Dataset) -> tuple[float, bool]:
+def check_fit(network: TwoLayer, dataset: Dataset) -> tuple[float, bool]:
     """Mean square error of a network on a data set, in float64 on the host, and whether all its signs are right."""
     outputs = network.astype(np.float64)(np.asarray(dataset.x, np.float64))
     y = np.asarray(dataset.y, np.float64)
@@ -148,9 +160,11 @@ def loss_curve(
 ) -> np.ndarray:
     """Mean square errors of one network before each of its first `steps` updates, shape (steps,).
 
-    The network is the one that `memorize` trains from the same key; it stays as it is once it fits.
+    The network is the one that `memorize` trains from the same key; it stays as it is once it fits. With mini-batches,
+    each is the loss on all points when the epoch began.
     """
     config = config or TrainingConfig()
+    [width] = _checked_widths(width)
     dataset = data.dataset(*dataset)
     check_batch(config, dataset.n)
     with numerics(config):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from polars.testing import assert_frame_equal
 
+import lawjax.sweep.run as sweep_run
 from lawjax import cli, pack
 from lawjax.pack import TrainingConfig
 from lawjax.sweep import plan
@@ -21,7 +22,7 @@ from lawjax.sweep.measure import ProbeConfig
 from lawjax.sweep.run import SweepConfig, _UnitRun, run
 
 PROBES = ProbeConfig(points=200, ascent_starts=4, ascent_steps=5)
-TRAINING = TrainingConfig(epsilon=0.05, learning_rate=0.01, step_limit=5000)
+TRAINING = TrainingConfig(epsilon=0.05, learning_rate=0.01, step_limit=10_000)
 
 # Two data sets of each size; two neurons cannot memorise 60 points of dimension 20, the others fit.
 CONFIG = SweepConfig(Grid((40, 60), (20,), (2, 20, 40), seeds=2), dataclasses.replace(TRAINING, step_limit=600), PROBES)
@@ -50,10 +51,16 @@ def assert_one_sentence(message):
     assert message.endswith((".", ".)")) and "\n" not in message and "Traceback" not in message, message
 
 
-def start(out, log, checkpoint_seconds=0.05, shard="1/1"):
-    """This file's program, started in a process of its own."""
+def start(out, log, checkpoint_seconds=0.02, shard="1/1"):
+    """This file's program, started in a process of its own. Logs of one folder share what has been compiled."""
     command = [sys.executable, __file__, str(out), str(log), str(checkpoint_seconds), shard]
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(Path(log).parent / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
@@ -65,14 +72,14 @@ def finish(process, status=0):
 
 
 def main(out, log, checkpoint_seconds, shard):
-    plan.DEVICES["cpu"] = DEVICE
-    lines = Path(log).open("a", buffering=1)
+    plan.DEVICES["cpu"], sweep_run._WORK_PER_COMMIT = DEVICE, 0.0
 
     def logged(function, line):
         @functools.wraps(function)
         def call(*arguments):
             result = function(*arguments)
-            lines.write(line(*arguments))
+            with Path(log).open("a") as file:
+                file.write(line(*arguments))
             return result
 
         return call

@@ -73,7 +73,7 @@ def normal_points(key: Array, n_points: int, padded_dimension: int, dimension: A
     """
     keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(n_points))
     points = jax.vmap(lambda point_key: jax.random.normal(point_key, (padded_dimension,), dtype))(keys)
-    real = jnp.arange(padded_dimension) < jnp.asarray(dimension, jnp.int32)
+    real = jnp.arange(padded_dimension, dtype=jnp.int32) < jnp.asarray(dimension, jnp.int32)
     return jnp.where(real[None, :], points, jnp.zeros_like(points))
 
 

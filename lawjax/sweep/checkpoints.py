@@ -6,10 +6,12 @@ whatever device wrote it, since everything is brought to the host first.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
 import shutil
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +37,27 @@ def _save(path: Path, tree: Any) -> None:
         ocp.save(path.absolute(), tree, overwrite=True)
 
 
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn whatever Orbax raises into one sentence, and keep it from logging the same at length."""
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    with _ONE_AT_A_TIME:
+        levels = [logger.level for logger in loggers]
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL + 1)
+            yield
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].split(" [tensorstore_spec=")[0]
+            raise UserError(f"{path} is not a readable checkpoint of this program ({reason}).") from None
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
 def _load(path: Path, target: Any = None) -> Any:
-    try:
-        with _ONE_AT_A_TIME:
-            return ocp.load(path.absolute(), target) if target is not None else ocp.load(path.absolute())
-    except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"{path} is not a readable checkpoint of this program ({reason[0]}).") from None
+    with _reading(path):
+        return ocp.load(path.absolute(), target) if target is not None else ocp.load(path.absolute())
 
 
 def save_networks(path: Path, networks: Mapping[NetworkId, TwoLayer]) -> None:
@@ -79,12 +95,11 @@ def stored_networks(path: Path) -> list[NetworkId]:
 
 
 def _metadata(path: Path) -> Any:
-    try:
-        with _ONE_AT_A_TIME:
-            return ocp.metadata(path.absolute()).metadata
-    except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"{path} is not a readable checkpoint of this program ({reason[0]}).") from None
+    with _reading(path):
+        tree = ocp.metadata(path.absolute()).metadata
+        if tree is None:  # Orbax's answer to metadata that it cannot parse
+            raise ValueError("its metadata are damaged")
+    return tree
 
 
 def save_arrays(path: Path, tree: Any) -> None:
@@ -94,10 +109,10 @@ def save_arrays(path: Path, tree: Any) -> None:
 
 
 def load_arrays(path: Path, like: Any) -> Any:
-    """Read leaves written by `save_arrays` into the structure of `like`.
+    """Read the first leaves written by `save_arrays` into the structure of `like`; any further ones are left alone.
 
     Raises:
-        UserError: the checkpoint cannot be read, or its leaves differ from those of `like` in number, shape or dtype.
+        UserError: the checkpoint cannot be read, or its leaves differ from those of `like` in shape or dtype.
     """
     leaves, structure = jax.tree.flatten(like)
     leaves = [np.asarray(leaf) for leaf in leaves]

@@ -23,7 +23,6 @@ class Device:
     """What the plan assumes of a device; rough figures suffice.
 
     Attributes:
-        name: "cpu" or "gpu" (also for TPUs).
         rate: floating-point operations a second in large matrix products.
         overhead: seconds a training step takes besides arithmetic.
         compile_time: seconds to compile the programs of one shape.
@@ -33,7 +32,6 @@ class Device:
         chunk_time: seconds of training between looks of the host.
     """
 
-    name: str
     rate: float
     overhead: float
     compile_time: float
@@ -44,8 +42,10 @@ class Device:
 
 
 DEVICES = {
-    "cpu": Device("cpu", 120e9, 5e-5, 1.0, 2, 0.0, 6e9, 0.5),
-    "gpu": Device("gpu", 2e13, 3e-4, 6.0, 2, 2e10, 16e9, 0.5),
+    "cpu": Device(rate=120e9, overhead=5e-5, compile_time=1.0, workers=2, saturating=0.0, memory=6e9, chunk_time=0.5),
+    "gpu": Device(  # and TPUs
+        rate=2e13, overhead=3e-4, compile_time=6.0, workers=2, saturating=2e10, memory=16e9, chunk_time=0.5
+    ),
 }
 
 
@@ -74,7 +74,7 @@ class Unit(NamedTuple):
         shape: of the pack.
         groups: first come, first placed; a lane that has ended takes the next.
         chunk: training steps between looks of the host.
-        cost: predicted seconds, for the order of work and the time left.
+        cost: predicted seconds without compilation, for the order of work and the time left.
     """
 
     shape: PackShape
@@ -183,27 +183,31 @@ def _buckets(networks: Iterable[NetworkId], config: TrainingConfig, on: Device) 
                 if members:
                     slowest = max(predicted_steps(n, d, k, config) for k in members)
                     groups.append((Group(n, d, seed, members), slowest))
-            buckets.append(_Bucket(n, d, sum(tier), len(tier), groups))
+            neurons = max(sum(group.widths) for group, _ in groups)
+            heads = max(len(group.widths) for group, _ in groups)
+            buckets.append(_Bucket(n, d, neurons, heads, groups))
     return buckets
 
 
 def _merge(buckets: list[_Bucket], on: Device) -> list[_Bucket]:
     """Merge shapes while that saves more compile time than the padding costs, the best merger first."""
-    costs = [bucket.cost(on) for bucket in buckets]
-    while len(buckets) > 1:
-        gain, i, j, merged = max(
-            (
-                (costs[i] + costs[j] - (both := buckets[i].merged(buckets[j])).cost(on), i, j, both)
-                for i in range(len(buckets))
-                for j in range(i)
-            ),
-            key=lambda option: option[0],
-        )
-        if gain <= 0:
+    alive = dict(enumerate(buckets))
+    costs = {i: bucket.cost(on) for i, bucket in alive.items()}
+
+    def gain(i: int, j: int) -> float:
+        return costs[i] + costs[j] - alive[i].merged(alive[j]).cost(on)
+
+    gains = {(i, j): gain(i, j) for i in alive for j in alive if j < i}
+    while gains:
+        i, j = max(gains, key=lambda pair: gains[pair])
+        if gains[i, j] <= 0:
             break
-        buckets = [bucket for index, bucket in enumerate(buckets) if index not in (i, j)] + [merged]
-        costs = [cost for index, cost in enumerate(costs) if index not in (i, j)] + [merged.cost(on)]
-    return buckets
+        new = max(alive) + 1
+        alive[new] = alive.pop(i).merged(alive.pop(j))
+        costs[new] = alive[new].cost(on)
+        gains = {pair: saved for pair, saved in gains.items() if i not in pair and j not in pair}
+        gains |= {(new, other): gain(new, other) for other in alive if other != new}
+    return list(alive.values())
 
 
 def plan(

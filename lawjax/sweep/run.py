@@ -31,6 +31,8 @@ from lawjax.sweep.measure import COLUMNS, ProbeConfig, measure
 from lawjax.sweep.plan import Group, Unit, device, plan, predicted_steps, step_time
 from lawjax.sweep.store import Store, device_name
 
+_WORK_PER_COMMIT = 20.0  # training seconds for each second of storing state, so that large packs are not mostly stored
+
 
 @dataclass(frozen=True)
 class SweepConfig:
@@ -85,8 +87,9 @@ def run(
     Args:
         config: what to do.
         out: run directory; an interrupted run of the same configuration continues there.
-        shard: (i, N): do the i-th of N parts of the work (i from 1), for job arrays that share the directory.
-        checkpoint_seconds: how often a unit in training stores its state.
+        shard: (i, N): do the i-th of N parts of the work (i from 1), for job arrays that share the directory; all on
+            the same platform, which decides how the work is cut.
+        checkpoint_seconds: how often a unit in training stores its state, at most.
         progress: whether to show a progress bar.
 
     Returns:
@@ -105,8 +108,9 @@ def run(
         units = plan(asked, config.training, platform)[index - 1 :: shards]
         stored = store.table()
         done = {NetworkId(*row) for row in stored.select("n", "d", "k", "seed").iter_rows()}
+        own = [unit.name for unit in units]
         units = list(_open_units(units, done, store, config, platform))
-        store.discard_uncommitted([unit.name for unit in units])
+        store.discard_uncommitted([*own, *(unit.name for unit in units)])
         total = len({network for unit in units for network in unit.networks()} | done)
         fitted = int(stored["fitted"].sum())
         with _Progress(total, len(done), fitted, sum(unit.cost for unit in units), not progress) as bar:
@@ -239,17 +243,19 @@ class _UnitRun:
         """Train to the end, or store the state and return once `stop` is set."""
         with training.numerics(self.config.training):
             self._restore()
-            committed = time.monotonic()
             self._fill()
+            due = time.monotonic() + self.checkpoint_seconds
             while (self.occupant >= 0).any():
                 self._advance()
                 self._harvest()
                 self._fill()
                 self._compact()
                 going_on = (self.occupant >= 0).any()
-                if going_on and (stop.is_set() or time.monotonic() - committed > self.checkpoint_seconds):
+                if going_on and (stop.is_set() or time.monotonic() > due):
+                    start = time.monotonic()
                     self._commit(in_flight=True)
-                    committed = time.monotonic()
+                    end = time.monotonic()
+                    due = end + max(self.checkpoint_seconds, _WORK_PER_COMMIT * (end - start))
                     if stop.is_set():
                         return
             self._commit(in_flight=False)
@@ -259,8 +265,7 @@ class _UnitRun:
         self.last_part = _last_part(self.unit, self.store)
         if self.last_part is not None:
             path = self.store.paths.snapshot(self.last_part)
-            shape = PackShape(*map(int, checkpoints.load_arrays(path, (np.zeros(5, np.int64),))[0]))
-            self._use(shape)
+            self._use(PackShape(*map(int, checkpoints.load_arrays(path, (np.zeros(5, np.int64),))[0])))
             _, host, self.lanes = checkpoints.load_arrays(path, self._state())
             self.occupant, self.seconds = host["occupant"], host["seconds"]
             self.next_group, self.sparse_steps = int(host["next_group"]), int(host["sparse_steps"])
@@ -310,13 +315,12 @@ class _UnitRun:
         return (np.asarray(self.lanes.owner)[:, :, None] == heads).sum(1)
 
     def _advance(self) -> None:
-        """One chunk; its time is shared by the networks in training, in proportion to their widths."""
-        active = self._training() * self._widths()
+        """One chunk; its time, compilation included, is shared by the networks in training in proportion to width."""
+        active = self._in_training() * self._widths()
         start = time.monotonic()
         self.lanes = pack.advance(self.lanes, np.int32(self.unit.chunk), self.config.training)
         jax.block_until_ready(self.lanes)
         self.seconds += (time.monotonic() - start) * active / active.sum()
-
         self.bar.update(self.unit, self._share_done())
 
     def _share_done(self) -> float:
@@ -335,7 +339,7 @@ class _UnitRun:
 
         Only where no group could take the idle places.
         """
-        active = (self._training() * self._widths()).sum(1)
+        active = (self._in_training() * self._widths()).sum(1)
         if not active.any() or (self.next_group < len(self.unit.groups) and self.shape.lanes > 1):
             self.sparse_steps = 0
             return
@@ -357,7 +361,7 @@ class _UnitRun:
 
     def _harvest(self, every_ended: bool = False) -> None:
         """Fold, check and measure networks that have ended: of lanes that have ended whole, or all if `every_ended`."""
-        still = self._training()
+        still = self._in_training()
         for lane in np.flatnonzero(self.occupant >= 0):
             if still[lane].any() and not every_ended:
                 continue

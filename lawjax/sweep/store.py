@@ -119,7 +119,7 @@ class Store:
         """
         try:
             record = json.loads(self.paths.config.read_text())
-            version = record["schema"]
+            version, _, _ = record["schema"], record["configuration"], record["environment"]
         except FileNotFoundError:
             raise UserError(f"{self.paths.root} is no run directory: it has no {self.paths.config.name}.") from None
         except (OSError, ValueError, KeyError, TypeError) as error:

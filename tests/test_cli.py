@@ -1,0 +1,234 @@
+"""The command `lawjax`: what it prints, what it writes, and one sentence for every mistake."""
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import small_sweep
+from small_sweep import CONFIG, assert_one_sentence
+
+from lawjax import TwoLayer, UserError, cli
+from lawjax.sweep.grid import NetworkId
+from lawjax.sweep.store import Store
+
+NAME = NetworkId(60, 20, 40, 1)
+IDENTITY = ("--n", "60", "--d", "20", "--k", "40", "--seed", "1")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return small_sweep.finished(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def lawjax(monkeypatch, capsys):
+    """`lawjax` with arguments, in this process: exit status, standard output, standard error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["/somewhere/lawjax", *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        return status, *capsys.readouterr()
+
+    return call
+
+
+def program(*arguments):
+    """The installed command in a process of its own."""
+    command = [str(Path(sys.executable).with_name("lawjax")), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def assert_failed(outcome, match):
+    status, out, errors = outcome
+    assert (status, out) == (2, "") and errors.startswith("lawjax: ") and errors.endswith("\n")
+    assert_one_sentence(errors[:-1])
+    assert re.search(match, errors), errors
+
+
+# inspect
+
+
+def test_inspect_shows_the_configuration_the_counts_and_every_network(finished, lawjax):
+    status, out, errors = lawjax("inspect", finished)
+    assert (status, errors) == (0, "")
+    table = Store(finished).table()
+    assert '"epsilon": 0.05' in out and jax.__version__ in out
+    fitted = len(table.filter(status="fitted"))
+    assert f"{len(table)}: {fitted} fitted, {len(table) - fitted} step limit" in out
+    listed = [line.split("┆") for line in out.splitlines() if line.startswith("│")]
+    listed = [[cell.strip(" │") for cell in line] for line in listed]
+    listed = [tuple(map(int, line[:4])) for line in listed if line[0].isdigit()]
+    assert listed == CONFIG.grid.networks()
+
+
+def test_inspect_lists_as_many_networks_as_asked_for(finished, lawjax):
+    status, out, _ = lawjax("inspect", finished, "--rows", 3)
+    assert status == 0 and "... and 9 more; --rows 12 shows all" in out
+    assert len([line for line in out.splitlines() if re.match(r"│ \d", line)]) == 3
+    assert "more;" not in lawjax("inspect", finished, "--rows", 12)[1]
+
+
+def test_inspect_shows_one_network(finished, lawjax):
+    status, out, errors = lawjax("inspect", finished, *IDENTITY)
+    assert (status, errors) == (0, "")
+    shown = {line[:18].strip(): line[19:] for line in out.splitlines()}
+    [row] = Store(finished).table().filter(**NAME._asdict()).iter_rows(named=True)
+    for column, value in row.items():
+        assert shown[column] == str(value)
+    f = Store(finished).network(NAME)
+    assert shown["network"] == repr(f) and "W (40, 20), b (40,), a (40,)" in shown["shapes"]
+    norm = float(re.search(r"\|\|W\|\|_F ([\d.]+)", shown["norms"])[1])
+    np.testing.assert_allclose(norm, np.sqrt((f.W.astype(np.float64) ** 2).sum()), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (IDENTITY[:-2], "Give all of --n, --d, --k and --seed"),
+        (("--seed", "0"), "Give all of --n, --d, --k and --seed"),
+        ((*IDENTITY[:-1], "7"), "no network with n=60, d=20, k=40, seed=7"),
+        (("--n", "0", "--d", "0", "--k", "0", "--seed", "0"), "no network with n=0, d=0, k=0, seed=0"),
+        (("--rows", "0"), "rows"),
+        (("--rows", "-1"), "rows"),
+    ],
+)
+def test_inspect_refuses_what_it_cannot_show(finished, lawjax, arguments, match):
+    assert_failed(lawjax("inspect", finished, *arguments), match)
+
+
+@pytest.mark.parametrize("arguments", [(), IDENTITY])
+def test_inspect_refuses_what_is_no_run_directory(tmp_path, lawjax, arguments):
+    (tmp_path / "file").write_text("mine")
+    assert_failed(lawjax("inspect", tmp_path, *arguments), "no run directory")
+    assert_failed(lawjax("inspect", tmp_path / "absent", *arguments), "no run directory")
+    assert_failed(lawjax("inspect", tmp_path / "file", *arguments), "file")
+
+
+def test_inspect_names_a_damaged_part(finished, tmp_path, lawjax):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    [part] = Store(copy).paths.results.glob("*.parquet")
+    part.write_bytes(part.read_bytes()[:100])
+    assert_failed(lawjax("inspect", copy), f"{part.name} cannot be read")
+
+
+# export
+
+
+def test_export_writes_the_stored_network(finished, tmp_path, lawjax):
+    file = tmp_path / "network.npz"
+    status, out, errors = lawjax("export", finished, file, *IDENTITY)
+    assert (status, errors) == (0, "") and out == f"{file}: TwoLayer(k=40, d=20, activation='relu', float32)\n"
+    back, stored = TwoLayer.load(file), Store(finished).network(NAME)
+    assert back.activation == stored.activation
+    for one, other in zip(jax.tree.leaves(back), jax.tree.leaves(stored), strict=True):
+        assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
+
+
+def test_export_leaves_an_existing_file_alone(finished, tmp_path, lawjax):
+    (tmp_path / "mine.npz").write_text("mine")
+    assert_failed(lawjax("export", finished, tmp_path / "mine.npz", *IDENTITY), "exists already")
+    assert (tmp_path / "mine.npz").read_text() == "mine"
+    assert_failed(lawjax("export", finished, tmp_path, *IDENTITY), "exists already")
+
+
+def test_export_refuses_what_it_cannot_write(finished, tmp_path, lawjax):
+    file = tmp_path / "new.npz"
+    assert_failed(lawjax("export", finished, file, *IDENTITY[:-1], "7"), "n=60, d=20, k=40, seed=7")
+    assert_failed(lawjax("export", tmp_path / "absent", file, *IDENTITY), "no run directory")
+    assert_failed(lawjax("export", finished, tmp_path / "absent" / "new.npz", *IDENTITY), "No such file or directory")
+    assert not file.exists()
+
+
+# Help and malformed command lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--help",), ("inspect", "export")),
+        (("inspect", "--help"), ("--seed", "--rows", "run directory")),
+        (("export", "--help"), ("--seed", ".npz")),
+    ],
+)
+def test_help_says_what_there_is(lawjax, arguments, words):
+    status, out, errors = lawjax(*arguments)
+    assert (status, errors) == (0, "")
+    assert all(word in out for word in words)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("frobnicate",), ("inspect",), ("inspect", "x", "--n", "many"), ("inspect", "x", "--m", "3"), ("export", "x")],
+)
+def test_a_malformed_command_line_is_no_traceback(lawjax, arguments):
+    status, out, errors = lawjax(*arguments)
+    assert status == 2 and "Traceback" not in out + errors and out + errors
+
+
+# The command in a process of its own
+
+
+def test_the_installed_command(finished, tmp_path):
+    shown = program("inspect", finished, *IDENTITY)
+    assert (shown.returncode, shown.stderr) == (0, "") and "TwoLayer(k=40, d=20" in shown.stdout
+    missing = program("inspect", tmp_path)
+    assert_failed((missing.returncode, missing.stdout, missing.stderr), "no run directory")
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    for file in Store(copy).paths.networks.rglob("*_METADATA"):
+        file.write_bytes(b"")
+    damaged = program("export", copy, tmp_path / "new.npz", *IDENTITY)
+    assert_failed((damaged.returncode, damaged.stdout, damaged.stderr), "not a readable checkpoint")
+    assert not (tmp_path / "new.npz").exists()
+    helped = program("--help")
+    assert (helped.returncode, helped.stderr) == (0, "") and "export" in helped.stdout
+
+
+# guarded
+
+
+def raises(error):
+    def command():
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (UserError("Mend it."), 2, "Mend it."),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x/y"), 2, "No space left on device (/x/y)."),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 2, "No space left on device."),
+        (PermissionError(errno.EACCES, "Permission denied", "f"), 2, "Permission denied (f)."),
+        (OSError("odd"), 2, "odd."),
+        (KeyboardInterrupt(), 130, "Stopped; run the same command again to go on from here."),
+    ],
+)
+def test_mistakes_are_one_sentence_and_an_exit_status(monkeypatch, capsys, error, status, message):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/program.py"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.guarded(raises(error))
+    assert stopped.value.code == status
+    assert tuple(capsys.readouterr()) == ("", f"program.py: {message}\n")
+
+
+def test_a_bug_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        cli.guarded(lambda: 1 / 0)
+
+
+def test_a_command_that_succeeds_is_run_once_and_prints_nothing(capsys):
+    calls = []
+    cli.guarded(lambda: calls.append(1))
+    assert calls == [1] and tuple(capsys.readouterr()) == ("", "")

@@ -1,0 +1,226 @@
+"""The scripts in experiments/: run, plot apart, override any field, and one sentence for every bad value."""
+
+import json
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from small_sweep import assert_one_sentence
+
+from lawjax import fits
+from lawjax.sweep.grid import WIDTH_RULES
+from lawjax.sweep.store import Store
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+FIGURES = {"experiment1": ["figure2"], "experiment2": ["figure1", "figure3"]}
+SMALL = ("--points", "50", "--ascent-starts", "2", "--ascent-steps", "2")
+OVERRIDES = {
+    "experiment1": ("--epsilon", "0.05", "--seeds", "1", "--n", "40", "60", "--d", "20", "--k", "20", "40"),
+    "experiment2": ("--epsilon", "0.05", "--seeds", "1", "--n", "60", "--d", "20", "40", "60"),
+}
+
+
+@pytest.fixture
+def script(monkeypatch, capsys, tmp_path):
+    """An experiment's script with arguments, in this process: exit status, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+        monkeypatch.syspath_prepend(EXPERIMENTS)
+        try:
+            runpy.run_path(str(EXPERIMENTS / f"{name}.py"), run_name="__main__")
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        return status, *capsys.readouterr()
+
+    return call
+
+
+def pictures(out):
+    return {path.name: path.read_bytes() for path in (out / "figures").iterdir()}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_smoke_preset_runs_and_the_figures_can_be_drawn_again(name, tmp_path, script):
+    out = tmp_path / "run"
+    done = subprocess.run(
+        [sys.executable, str(EXPERIMENTS / f"{name}.py"), "--preset", "smoke", "--out", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=tmp_path,
+        env={**os.environ, "MPLBACKEND": "Agg"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr and "networks" in done.stderr  # the progress bar
+    table = Store(out).table()
+    presets = runpy.run_path(str(EXPERIMENTS / f"{name}.py"))["PRESETS"]
+    assert [tuple(row) for row in table.select("n", "d", "k", "seed").iter_rows()] == presets["smoke"].grid.networks()
+    assert table["fitted"].any()
+    drawn, summary = pictures(out), (out / "summary.md").read_text()
+    assert set(drawn) == {f"{figure}.{kind}" for figure in FIGURES[name] for kind in ("png", "pdf")}
+    assert all(drawn[f"{figure}.png"].startswith(b"\x89PNG") for figure in FIGURES[name])
+    assert summary in done.stdout
+    assert pl.read_parquet(out / "table.parquet").height >= len(table)
+
+    for path in [*(out / "figures").iterdir(), out / "summary.md"]:
+        path.unlink()
+    parts = {path: path.stat().st_mtime_ns for path in (out / "results").iterdir()}
+    status, printed, errors = script(name, "--preset", "smoke", "--out", out, "--stage", "plot")
+    assert (status, errors) == (0, "") and printed == summary + "\n"
+    again = pictures(out)
+    assert set(again) == set(drawn)
+    assert again == drawn
+    assert (out / "summary.md").read_text() == summary
+    assert {path: path.stat().st_mtime_ns for path in (out / "results").iterdir()} == parts
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_any_field_can_be_overridden_and_run_draws_nothing(name, tmp_path, script):
+    out = tmp_path / "run"
+    arguments = ("--preset", "smoke", *OVERRIDES[name], *SMALL, "--learning-rate", "0.01", "--out", out)
+    status, _, errors = script(name, *arguments, "--stage", "run")
+    assert status == 0, errors
+    record = Store(out).read_config()["configuration"]
+    assert record["training"]["epsilon"] == 0.05 and record["training"]["learning_rate"] == 0.01
+    assert record["probes"] == {"points": 50, "ascent_starts": 2, "ascent_steps": 2}
+    assert record["grid"]["seeds"] == 1
+    assert not list((out / "figures").iterdir()) and not (out / "summary.md").exists()
+    table = Store(out).table()
+    assert set(table["seed"]) == {0} and set(table["epsilon"]) == {0.05}
+    if name == "experiment1":
+        x = (table["n"] / table["k"]).sqrt().to_numpy()
+    else:
+        assert set(table.select("d", "k").iter_rows()) == {
+            (d, rule(60, d)) for rule in WIDTH_RULES.values() for d in (20, 40, 60)
+        }
+        table, x = table.filter(k=60), table.filter(k=60)["d"].sqrt().to_numpy()
+    status, printed, _ = script(name, *arguments)  # now draws, and trains nothing
+    assert status == 0 and set(pictures(out)) >= {f"{figure}.png" for figure in FIGURES[name]}
+    # The summary's fit is that of the table: slope and intercept from NumPy's least squares over the fitted networks.
+    kept = table["fitted"].to_numpy()
+    y = table["proxy"].to_numpy()[kept]
+    slope, intercept = np.polyfit(x[kept], y, 1)
+    fit = fits.affine(x[kept], y, table["seed"].to_numpy()[kept])
+    np.testing.assert_allclose((fit.slope, fit.intercept), (slope, intercept), rtol=1e-6)
+    assert str(fit) in printed
+
+
+def unboxed(errors):
+    """The sentence on standard error, without the box that tyro draws around errors in values."""
+    lines = [line.strip("│ ") for line in errors.splitlines()]
+    words = [line for line in lines if re.search(r"\w", line) and not re.search("Value error|For full helptext", line)]
+    return " ".join(words)
+
+
+BAD = {
+    "--seeds 0": "seeds",
+    "--epsilon -1": "epsilon",
+    "--epsilon nan": "epsilon",
+    "--learning-rate 0": "learning_rate",
+    "--step-limit 0": "step_limit",
+    "--activation nope": "activation",
+    "--dtype float16": "dtype",
+    "--optimizer nope": "optimiser 'nope'",
+    "--optimizer lamb": "mixes coordinates",
+    "--batch-size 100000": "batch_size",
+    "--batch-size 1": "batch_size",
+    "--data-model cube": "data_model",
+    "--points -1": "points",
+    "--d 0": "grid's d",
+    "--shard 3/2": "shard",
+    "--shard 0/0": "shard",
+    "--shard half": "shard",
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_value_is_one_sentence_before_anything_is_trained(name, bad, tmp_path, script):
+    status, out, errors = script(name, "--preset", "smoke", "--out", tmp_path / "run", *bad.split())
+    assert (status, out) == (2, ""), errors
+    assert_one_sentence(unboxed(errors))
+    assert BAD[bad] in unboxed(errors)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize(
+    "malformed",
+    ["--preset huge", "--preset", "--stage draw", "--epsilon small", "--seeds 1.5", "--frobnicate 3", "--n", "stray"],
+)
+def test_a_malformed_option_is_no_traceback(name, malformed, tmp_path, script):
+    arguments = malformed.split() if "--preset" in malformed else ["--preset", "smoke", *malformed.split()]
+    status, out, errors = script(name, "--out", tmp_path / "run", *arguments)
+    assert status == 2 and "Traceback" not in out + errors and out + errors
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_values_in_a_process_of_its_own(tmp_path):
+    for bad in ("--seeds 0", "--activation nope"):
+        done = subprocess.run(
+            [sys.executable, str(EXPERIMENTS / "experiment1.py"), "--preset", "smoke", *bad.split()],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=tmp_path,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert_one_sentence(unboxed(done.stderr))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_help_lists_every_field_with_the_presets_defaults(name, tmp_path, script):
+    status, out, errors = script(name, "--help")
+    assert (status, errors) == (0, "")
+    words = ("--epsilon", "--seeds", "--activation", "--batch-size", "--points", "--shard", "--stage", "--preset")
+    assert all(word in out for word in words)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_plotting_without_a_run_is_one_sentence(name, tmp_path, script):
+    status, _, errors = script(name, "--out", tmp_path / "absent", "--stage", "plot")
+    assert status == 2
+    assert_one_sentence(errors[:-1])
+    assert "no run directory" in errors
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_run_of_which_nothing_can_be_fitted_is_one_sentence_or_a_summary(name, tmp_path, script):
+    """A grid that is empty, or of which no network fits: nothing to draw a line through, and no traceback."""
+    nothing = ("--n", "10", "--d", "20", "--k", "5") if name == "experiment1" else ("--n", "30", "--d", "3")
+    arguments = ("--preset", "smoke", "--step-limit", "3", *SMALL, *nothing, "--seeds", "1")
+    status, out, errors = script(name, "--out", tmp_path / "run", *arguments)
+    assert "Traceback" not in out + errors
+    assert status in (0, 2)
+    if status == 2:
+        assert_one_sentence(errors.splitlines()[-1])
+
+
+def test_another_configuration_in_the_same_directory_is_refused(tmp_path, script):
+    arguments = ("--preset", "smoke", *OVERRIDES["experiment1"], *SMALL, "--out", tmp_path / "run", "--stage", "run")
+    assert script("experiment1", *arguments)[0] == 0
+    status, _, errors = script("experiment1", *arguments, "--learning-rate", "0.5")
+    assert status == 2
+    assert_one_sentence(errors.splitlines()[-1])
+    assert "learning_rate is 0.001 there, 0.5 here" in json.dumps(errors)
+
+
+@pytest.mark.slow
+def test_reproduce_gathers_the_figures_of_both_experiments(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(EXPERIMENTS)
+    runpy.run_path(str(EXPERIMENTS / "reproduce.py"))["reproduce"](tmp_path, "smoke")
+    assert {f"figure{i}.png" for i in (1, 2, 3)} <= {path.name for path in tmp_path.iterdir()}
+    text = (tmp_path / "summary.md").read_text()
+    assert "## Experiment 1" in text and "## Experiment 2" in text
+    assert "Traceback" not in capsys.readouterr().err

@@ -1,0 +1,341 @@
+"""A run directory under hostile conditions: other runs, other writers, damaged files, full disks."""
+
+import dataclasses
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+import small_sweep
+from polars.testing import assert_frame_equal
+from small_sweep import CONFIG, PROBES, assert_one_sentence, assert_same_tables
+
+from lawjax import UserError, pack
+from lawjax.sweep import checkpoints, store
+from lawjax.sweep.grid import Grid, NetworkId, WidthRuleGrid
+from lawjax.sweep.run import as_record, run
+from lawjax.sweep.store import SCHEMA, Store
+
+NAME = NetworkId(40, 20, 20, 0)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return small_sweep.finished(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def table(finished):
+    return Store(finished).table()
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def refused(call, match):
+    with pytest.raises(UserError, match=match) as caught:
+        call()
+    assert_one_sentence(str(caught.value))
+
+
+# Configurations
+
+
+def changed(**changes):
+    return dataclasses.replace(CONFIG, **changes)
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        (changed(training=dataclasses.replace(CONFIG.training, epsilon=0.1)), "epsilon is 0.05 there, 0.1 here"),
+        (changed(training=dataclasses.replace(CONFIG.training, batch_size=20)), "batch_size is None there, 20 here"),
+        (changed(training=dataclasses.replace(CONFIG.training, optimizer="sgd")), "optimizer is adam there, sgd here"),
+        (changed(training=dataclasses.replace(CONFIG.training, dtype="float64")), "dtype is float32 there"),
+        (changed(probes=dataclasses.replace(PROBES, points=300)), "points is 200 there, 300 here"),
+        (changed(grid=dataclasses.replace(CONFIG.grid, seeds=3)), "seeds is 2 there, 3 here"),
+        (changed(grid=Grid((40,), (20,), (2, 20, 40), 2)), r"\(n is \[40, 60\] there, \[40\] here"),
+        (changed(grid=WidthRuleGrid(40, (20,), 2)), r"\(n is \[40, 60\] there, 40 here"),
+        (changed(data_model="sphere"), "data_model is gaussian there, sphere here"),
+        (changed(keep_networks=False), "keep_networks is True there, False here"),
+    ],
+)
+def test_another_configuration_is_refused_by_the_field_that_differs(copy, config, field):
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*.parquet")}
+    refused(lambda: run(config, copy, progress=False), field)
+    assert {path: path.stat().st_mtime_ns for path in copy.rglob("*.parquet")} == before
+
+
+def test_a_configuration_survives_json(finished):
+    assert Store(finished).read_config()["configuration"] == as_record(CONFIG)
+
+
+GARBAGE = {
+    "no JSON": "{",
+    "empty": "",
+    "no text": b"\xff\xfe\x00",
+    "a list": "[]",
+    "a number": "3",
+    "no schema": '{"configuration": {}}',
+    "no configuration": json.dumps({"schema": store.SCHEMA_VERSION, "environment": {}}),
+    "no environment": json.dumps({"schema": store.SCHEMA_VERSION, "configuration": {}}),
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_an_unreadable_configuration_is_refused(tmp_path, garbage):
+    content = GARBAGE[garbage]
+    (tmp_path / "config.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    refused(Store(tmp_path).read_config, "config.json cannot be read as a run's configuration")
+    refused(lambda: run(CONFIG, tmp_path, progress=False), "config.json cannot be read as a run's configuration")
+
+
+def test_a_folder_in_place_of_the_configuration_is_refused(tmp_path):
+    (tmp_path / "config.json").mkdir()
+    refused(Store(tmp_path).read_config, "config.json cannot be read as a run's configuration")
+
+
+def test_another_schema_is_refused(copy):
+    path = Store(copy).paths.config
+    record = json.loads(path.read_text()) | {"schema": store.SCHEMA_VERSION + 1}
+    path.write_text(json.dumps(record))
+    refused(lambda: run(CONFIG, copy, progress=False), f"schema {store.SCHEMA_VERSION + 1}")
+
+
+def test_a_folder_without_configuration_is_no_run_directory(tmp_path):
+    refused(Store(tmp_path).read_config, "is no run directory: it has no config.json")
+    refused(Store(tmp_path / "absent").read_config, "is no run directory: it has no config.json")
+
+
+# Tables and networks
+
+
+def corruptions(content):
+    rng = np.random.default_rng(0)
+    yield from (b"", b"PAR1", b"not a table at all" * 10, content[: len(content) // 2], content[:-1], content[1:])
+    for _ in range(8):
+        yield content[: rng.integers(1, len(content))]
+    at = len(content) - 200  # in the footer, which says where everything is
+    yield content[:at] + bytes(rng.integers(0, 256, 50, dtype=np.uint8)) + content[at + 50 :]
+
+
+def test_a_damaged_part_is_refused_by_name_and_can_be_trained_again(copy, table):
+    [part] = Store(copy).paths.results.glob("*.parquet")
+    content = part.read_bytes()
+    for damaged in corruptions(content):
+        part.write_bytes(damaged)
+        refused(Store(copy).table, f"{part.name} cannot be read")
+    refused(lambda: run(CONFIG, copy, progress=False), f"{part.name} cannot be read")
+    part.unlink()  # as the message advises
+    assert_same_tables(run(CONFIG, copy, progress=False), table)
+
+
+def test_a_part_of_another_kind_is_refused(copy):
+    [part] = Store(copy).paths.results.glob("*.parquet")
+    pl.DataFrame({"x": [1.0]}).write_parquet(part)
+    refused(Store(copy).table, f"{part.name} cannot be read")
+
+
+def test_what_is_not_a_part_is_left_alone(copy, table):
+    (Store(copy).paths.results / "notes.txt").write_text("mine")
+    (Store(copy).paths.results / "part-abc.tmp").write_text("half a table")
+    assert_frame_equal(run(CONFIG, copy, progress=False), table, check_exact=True)
+    assert (Store(copy).paths.results / "notes.txt").read_text() == "mine"
+
+
+def test_an_empty_run_has_an_empty_table(tmp_path):
+    empty = Store(tmp_path).table()
+    assert empty.is_empty() and empty.schema == SCHEMA
+    assert Store(tmp_path).network_parts() == {}
+
+
+def test_a_network_that_is_not_stored_is_named(finished):
+    refused(lambda: Store(finished).network(NetworkId(40, 20, 21, 0)), "n=40, d=20, k=21, seed=0")
+
+
+def test_damaged_networks_are_refused(copy):
+    [part] = Store(copy).paths.networks.iterdir()
+    shutil.rmtree(part)
+    part.mkdir()
+    refused(lambda: Store(copy).network(NAME), "not a readable checkpoint")
+
+
+def test_the_table_in_one_file_is_the_table(copy, table):
+    Store(copy).write_table(copy / "table.parquet")
+    assert_frame_equal(pl.read_parquet(copy / "table.parquet"), table, check_exact=True)
+    refused(lambda: Store(copy).write_table(copy / "absent" / "table.parquet"), "cannot be written")
+
+
+# What a killed process leaves
+
+
+def test_what_was_not_committed_is_discarded_at_the_next_start(copy, table):
+    """A kill before the rename leaves networks and a snapshot without their rows: they belong to nothing."""
+    paths = Store(copy).paths
+    [last] = paths.part_names()
+    unit = last.split("-")[0]
+    f = Store(copy).network(NAME)
+    paths.part(last).unlink()
+    for part in (f"{unit}-0007", f"{unit}-0000"):
+        checkpoints.save_networks(paths.part_networks(part), {NAME: f})
+        checkpoints.save_arrays(paths.snapshot(part), (np.ones(3),))
+    half = paths.networks / f"part-{unit}-0008.orbax-checkpoint-tmp-12345"
+    half.mkdir()
+    (half / "data").write_text("half")
+    other = paths.networks / "part-0123456789ab-0000"  # of another shard, which may be about to commit it
+    checkpoints.save_networks(other, {NAME: f})
+    assert Store(copy).network_parts() == {} and Store(copy).table().is_empty()
+    again = run(CONFIG, copy, progress=False)
+    assert_same_tables(again, table)
+    assert {path.name for path in paths.networks.iterdir()} == {f"part-{last}", other.name}
+    assert not list(paths.in_flight.iterdir())
+    assert np.array_equal(Store(copy).network(NAME).W, f.W)
+
+
+def test_a_stale_snapshot_of_a_finished_unit_is_discarded(copy, table, monkeypatch):
+    monkeypatch.setattr(pack, "advance", lambda *_: pytest.fail("a finished run was trained again"))
+    paths = Store(copy).paths
+    [last] = paths.part_names()
+    os.rename(paths.part(last), paths.part(f"{last[:-4]}0001"))
+    os.rename(paths.part_networks(last), paths.part_networks(f"{last[:-4]}0001"))
+    checkpoints.save_arrays(paths.snapshot(last), (np.ones(3),))
+    assert_frame_equal(run(CONFIG, copy, progress=False), table, check_exact=True)
+    assert not list(paths.in_flight.iterdir())
+    assert np.array_equal(Store(copy).network(NAME).W.shape, (20, 20))
+
+
+# Disks that fail
+
+
+def no_space(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("failing", ["networks", "snapshot", "rows", "rename"])
+def test_a_commit_that_fails_leaves_what_was_stored(copy, table, monkeypatch, failing):
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    f = Store(copy).network(NAME)
+    rows = [{**row, "seed": 99} for row in table.filter(**NAME._asdict()).iter_rows(named=True)]
+    [first] = Store(copy).paths.part_names()
+    with monkeypatch.context() as patched:
+        if failing in ("networks", "snapshot"):
+            save = checkpoints.ocp.save
+            only = "networks" if failing == "networks" else "in_flight"
+            patched.setattr(
+                checkpoints.ocp,
+                "save",
+                lambda path, *rest, **options: no_space() if only in path.parts else save(path, *rest, **options),
+            )
+        elif failing == "rows":
+            patched.setattr(pl.DataFrame, "write_parquet", no_space)
+        else:
+            replace = os.replace
+            patched.setattr(
+                store.os, "replace", lambda a, b: no_space() if str(b).endswith("parquet") else replace(a, b)
+            )
+        refused(
+            lambda: Store(copy).commit("abc-0000", rows, {NAME._replace(seed=99): f}, (np.ones(3),), first),
+            "Could not write to .*No space left on device.*what was stored before is kept",
+        )
+    assert_frame_equal(Store(copy).table(), table, check_exact=True)
+    assert {path: path.read_bytes() for path in before} == before
+    assert NAME._replace(seed=99) not in Store(copy).network_parts()
+    Store(copy).commit("abc-0000", rows, {NAME._replace(seed=99): f}, (np.ones(3),), None)  # room was made
+    assert len(Store(copy).table()) == len(table) + len(rows)
+    assert np.array_equal(Store(copy).network(NAME._replace(seed=99)).W, f.W)
+
+
+def test_a_run_that_runs_out_of_space_says_so_and_goes_on_once_there_is_room(tmp_path, table, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(pl.DataFrame, "write_parquet", no_space)
+        refused(lambda: run(CONFIG, tmp_path, progress=False), "No space left on device")
+    assert Store(tmp_path).table().is_empty()
+    assert_same_tables(run(CONFIG, tmp_path, progress=False), table)
+
+
+FULL_DISK = """
+set -e
+mount -t tmpfs -o size=200k tmpfs "$1"
+cd "$2"
+echo "$3 $4"
+"$3" "$4" "$1/run" "$2/log" 0.05 1/1 && exit 99
+test $? -eq 2
+mount -o remount,size=50m "$1"
+"$3" "$4" "$1/run" "$2/log" 0.05 1/1
+cp -r "$1/run" "$2/run"
+"""
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_really_full(tmp_path):
+    if sys.platform != "linux" or shutil.which("unshare") is None:
+        pytest.skip("needs Linux's unshare")
+    mine = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
+    (tmp_path / "disk").mkdir()
+    trial = subprocess.run([*mine, "mount", "-t", "tmpfs", "tmpfs", str(tmp_path / "disk")], capture_output=True)
+    if trial.returncode:
+        pytest.skip("may not mount a file system of its own")
+    command = [*mine, "sh", "-c", FULL_DISK, "sh", str(tmp_path / "disk"), str(tmp_path)]
+    done = subprocess.run(
+        [*command, sys.executable, small_sweep.__file__],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert_one_sentence(done.stderr.strip())
+    assert "Could not write to" in done.stderr
+    assert [NetworkId(*row) for row in Store(tmp_path / "run").table().select(store.IDENTITY).iter_rows()] == (
+        small_sweep.STUCK.grid.networks()
+    )
+
+
+# Other writers, other files
+
+
+def test_a_second_writer_is_refused_while_the_first_holds_the_directory(tmp_path):
+    record = as_record(CONFIG)
+    with Store(tmp_path).opened(record):
+        refused(lambda: run(CONFIG, tmp_path, progress=False), "Another process is writing to")
+        with Store(tmp_path).opened(record, "1/2"), Store(tmp_path).opened(record, "2/2"):
+            refused(lambda: Store(tmp_path).opened(record, "2/2").__enter__(), "Another process is writing to")
+    with Store(tmp_path).opened(record):
+        assert Store(tmp_path).read_config()["configuration"] == record
+
+
+def test_reading_needs_no_lock(finished, table):
+    with Store(finished).opened(as_record(CONFIG)):
+        assert_frame_equal(Store(finished).table(), table, check_exact=True)
+
+
+def test_a_file_where_the_directory_should_be_is_refused(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    refused(lambda: run(CONFIG, tmp_path / "run", progress=False), "cannot be used as a run directory")
+    refused(lambda: run(CONFIG, tmp_path / "run" / "below", progress=False), "cannot be used as a run directory")
+    assert (tmp_path / "run").read_text() == "mine"
+
+
+def test_a_directory_that_may_not_be_written_is_refused(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run").chmod(0o500)
+    if os.access(tmp_path / "run", os.W_OK):
+        pytest.skip("this user may write everywhere")
+    refused(lambda: run(CONFIG, tmp_path / "run", progress=False), "cannot be used as a run directory")
+    (tmp_path / "run").chmod(0o700)
+
+
+def test_a_text_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    store.write_atomically(tmp_path / "summary.md", "first\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(store.os, "replace", no_space)
+        refused(lambda: store.write_atomically(tmp_path / "summary.md", "second\n"), "No space left on device")
+    assert (tmp_path / "summary.md").read_text() == "first\n"
+    refused(lambda: store.write_atomically(tmp_path / "absent" / "x", ""), "cannot be written")
