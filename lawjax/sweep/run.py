@@ -305,7 +305,7 @@ class _UnitRun:
             self.seconds[lane] = 0.0
             self.sparse_steps = 0
 
-    def _training(self) -> np.ndarray:
+    def _in_training(self) -> np.ndarray:
         """(lanes, heads): whether a network is in training."""
         return np.asarray(self.lanes.status) == Status.TRAINING
 
