@@ -207,6 +207,18 @@ def test_a_run_of_which_nothing_can_be_fitted_is_one_sentence_or_a_summary(name,
         assert_one_sentence(errors.splitlines()[-1])
 
 
+def test_a_width_rule_of_which_nothing_fits_leaves_the_other_its_summary(tmp_path, script):
+    arguments = ("--n", "60", "--d", "40", "60", "--seeds", "2", "--learning-rate", "0.01", "--step-limit", "9", *SMALL)
+    status, out, errors = script("experiment2", "--preset", "smoke", "--out", tmp_path / "run", *arguments)
+    assert status == 0, errors
+    table = Store(tmp_path / "run").table()
+    assert set(table.filter("fitted")["k"]) == {60}  # of k = n alone
+    cells = {line.split("|")[1].strip(): line.split("|")[2:4] for line in out.splitlines() if line.startswith("| ")}
+    assert [cell.strip() for cell in cells["kept / asked for"]] == ["4 / 4", "0 / 4"]
+    for name in ("proxy, affine in sqrt(d)", "residual, power of sqrt(d)"):
+        assert "R^2" in cells[name][0] and cells[name][1].strip() == "too few fit"
+
+
 def test_another_configuration_in_the_same_directory_is_refused(tmp_path, script):
     arguments = ("--preset", "smoke", *OVERRIDES["experiment1"], *SMALL, "--out", tmp_path / "run", "--stage", "run")
     assert script("experiment1", *arguments)[0] == 0

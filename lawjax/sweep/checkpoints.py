@@ -32,14 +32,9 @@ def network_name(network: NetworkId) -> str:
     return "n{}_d{}_k{}_s{}".format(*network)
 
 
-def _save(path: Path, tree: Any) -> None:
-    with _ONE_AT_A_TIME:
-        ocp.save(path.absolute(), tree, overwrite=True)
-
-
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn whatever Orbax raises into one sentence, and keep it from logging the same at length."""
+def _orbax() -> Iterator[None]:
+    """Let one thread call Orbax; what it raises is an OSError of one line, which it is kept from logging at length."""
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
     with _ONE_AT_A_TIME:
         levels = [logger.level for logger in loggers]
@@ -48,11 +43,25 @@ def _reading(path: Path) -> Iterator[None]:
                 logger.setLevel(logging.CRITICAL + 1)
             yield
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].split(" [tensorstore_spec=")[0]
-            raise UserError(f"{path} is not a readable checkpoint of this program ({reason}).") from None
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise OSError(reason.split(" [tensorstore_spec=")[0]) from None
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        with _orbax():
+            yield
+    except OSError as error:
+        raise UserError(f"{path} is not a readable checkpoint of this program ({error}).") from None
+
+
+def _save(path: Path, tree: Any) -> None:
+    with _orbax():
+        ocp.save(path.absolute(), tree, overwrite=True)
 
 
 def _load(path: Path, target: Any = None) -> Any:

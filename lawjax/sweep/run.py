@@ -187,35 +187,40 @@ def _work(
     stop = threading.Event()
     failures: list[BaseException] = []
 
-    def worker(on: jax.Device) -> None:
-        with jax.default_device(on):
-            while not stop.is_set():
-                try:
-                    unit = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                try:
+    def work(on: jax.Device) -> None:
+        while not stop.is_set():
+            try:
+                unit = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                with jax.default_device(on):
                     _UnitRun(unit, config, store, checkpoint_seconds, bar).run(stop)
-                except BaseException as error:
-                    failures.append(error)
-                    stop.set()
+            except BaseException as error:
+                failures.append(error)
+                stop.set()
 
-    threads = [
-        threading.Thread(target=worker, args=(on,), daemon=True)
-        for on in jax.local_devices()
-        for _ in range(device(platform).workers)
-    ]
-    for thread in threads:
-        thread.start()
+    def worker(on: jax.Device, ended: threading.Event) -> None:
+        try:
+            work(on)
+        finally:
+            ended.set()
+
+    places = [(on, threading.Event()) for on in jax.local_devices() for _ in range(device(platform).workers)]
+    for place in places:
+        threading.Thread(target=worker, args=place, daemon=True).start()
+
+    def wait() -> None:  # not by joining: Python 3.11 takes a thread whose join Ctrl-C interrupts for ended
+        for _, ended in places:
+            ended.wait()
+
     try:
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.5)
+        wait()
     except KeyboardInterrupt:
         stop.set()
-        for thread in threads:
-            thread.join()
-        raise
+        wait()
+        if not failures:
+            raise
     if failures:
         raise failures[0]
 
