@@ -31,6 +31,7 @@ from lawjax.fits import AffineFit, affine, power_law
 
 DPI = 160
 N_PROBES = 1000  # T of section 5
+_IDENTITY = ("n", "d", "k", "seed", "factor", "setting")
 
 # What each column measures, and on which side of Lip(f) it lies.
 _MEASURES = {
@@ -153,6 +154,8 @@ def _listed(table: pl.DataFrame, column: str) -> str:
 
 
 def _caption(table: pl.DataFrame, measure: str, *extra: str, intervals: bool = False) -> str:
+    if "k" in table.columns:  # a network of both width rules is one network
+        table = table.unique([name for name in _IDENTITY if name in table.columns], maintain_order=True)
     parts = [f"{len(table)} networks asked for: {_counts(table, measure)}."]
     settings = []
     if "epsilon" in table.columns and table["epsilon"].drop_nulls().len():
