@@ -30,11 +30,11 @@ def experiment1(n_seeds=4, per_seed=30):
     return pl.DataFrame(rows)
 
 
-def experiment2(seeds=(0, 1, 2), unfitted=("k = 10n/d", 10)):
+def experiment2(seeds=(0, 1, 2), unfitted=("k = 10n/d", 20)):
     rng = np.random.default_rng(1)
     rows = []
     for seed in seeds:
-        for d in (10, 100, 1000, 5000):
+        for d in (20, 100, 1000, 5000):
             for rule in ("k = n", "k = 10n/d"):
                 fitted = (rule, d) != unfitted
                 proxy = (11.0 if rule == "k = n" else 2 * np.sqrt(d)) * (1 + 0.05 * rng.normal())
@@ -61,7 +61,7 @@ def factor_table(n_factors=9):
                 pl.col("proxy") * (1 + index + factor),
             )
             if setting == "more":
-                lost = pl.lit(factor == 0) | ((pl.col("d") == 10) & (factor == 1))
+                lost = pl.lit(factor == 0) | ((pl.col("d") == 20) & (factor == 1))
                 table = table.with_columns(
                     fitted=~lost, status=pl.when(lost).then(pl.lit("diverged")).otherwise("status")
                 )
@@ -137,9 +137,13 @@ def test_captions_count_every_network_asked_for():
     assert "too narrow" not in caption(plots.figure2(experiment1(n_seeds=5)))
     assert "T = 50 " in caption(plots.figure2(table.with_columns(points=50)))
     assert "T = " not in caption(plots.figure2(table, "ascent"))
-    by_rule = caption(plots.figure1(experiment2(unfitted=("k = 10n/d", 100))))  # at d = 10 both rules share a network
-    assert "21 networks asked for: 18 fitted, 3 step limit, 0 diverged." in by_rule
+    table = experiment2()
+    by_rule = caption(plots.figure1(table))
+    assert "24 networks asked for: 21 fitted, 3 step limit, 0 diverged." in by_rule
     assert "plotted: 12 of 12 for k = n, 9 of 12 for k = 10n/d; n = 10,000." in by_rule
+    shared = table.filter(width_rule="k = n", d=20).with_columns(width_rule=pl.lit("k = 10n/d"))
+    both = caption(plots.figure1(pl.concat([table, shared])))  # a network of both rules is one network
+    assert "24 networks asked for: 21 fitted, 3 step limit, 0 diverged." in both
 
 
 def test_a_fitted_network_without_a_finite_measure_is_counted_and_not_plotted():
