@@ -226,7 +226,7 @@ def plan(
     for bucket in _merge(_buckets(set(networks), config, on), on):
         shape = bucket.shape(on)
         of_a_step = step_time(shape, on)
-        chunk = max(1, min(500, int(on.chunk_time / of_a_step)))
+        chunk = max(1, min(100, int(on.chunk_time / of_a_step)))
         longest_first = sorted(bucket.groups, key=lambda item: (-item[1], item[0]))
         part: list[Group] = []
         cost = 0.0

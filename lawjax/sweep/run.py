@@ -239,7 +239,7 @@ class _UnitRun:
     occupant: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # group in each lane, -1 for none
     next_group: int = 0
     seconds: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))  # of training, for each head of each lane
-    sparse_steps: int = 0  # steps made while most of the pack was idle
+    sparse_time: float = 0.0  # predicted seconds spent so far while most of the pack was idle
     rows: list[dict[str, Any]] = field(default_factory=list)
     networks: dict[NetworkId, Any] = field(default_factory=dict)
     last_part: str | None = None
@@ -273,20 +273,19 @@ class _UnitRun:
             self._use(PackShape(*map(int, checkpoints.load_arrays(path, (np.zeros(5, np.int64),))[0])))
             _, host, self.lanes = checkpoints.load_arrays(path, self._state())
             self.occupant, self.seconds = host["occupant"], host["seconds"]
-            self.next_group, self.sparse_steps = int(host["next_group"]), int(host["sparse_steps"])
+            self.next_group, self.sparse_time = int(host["next_group"]), float(host["sparse_time"])
 
     def _use(self, shape: PackShape) -> None:
         """Start with empty lanes of a shape."""
         self.shape, self.lanes = shape, pack.empty(shape, self.config.training)
         self.occupant, self.seconds = np.full(shape.lanes, -1, np.int64), np.zeros((shape.lanes, shape.heads))
-        self.sparse_steps = 0
 
     def _state(self) -> Any:
         host = {
             "occupant": self.occupant,
             "seconds": self.seconds,
             "next_group": np.int64(self.next_group),
-            "sparse_steps": np.int64(self.sparse_steps),
+            "sparse_time": np.float64(self.sparse_time),
         }
         return np.array(self.shape, np.int64), host, self.lanes
 
@@ -308,7 +307,6 @@ class _UnitRun:
             points = dataset(n, d, seed, self.config)
             self.lanes = pack.fill(self.lanes, int(lane), points, widths, key, self.config.training)
             self.seconds[lane] = 0.0
-            self.sparse_steps = 0
 
     def _in_training(self) -> np.ndarray:
         """(lanes, heads): whether a network is in training."""
@@ -340,29 +338,27 @@ class _UnitRun:
         return (self.next_group - busy.sum() + under_way) / len(self.unit.groups)
 
     def _compact(self) -> None:
-        """Move what is still in training to a smaller pack, once a mostly idle one has cost as much as compiling that.
+        """Move what is still in training to a smaller pack, where no group could take the idle places.
 
-        Only where no group could take the idle places.
+        Not before mostly idle packs have cost the unit as much as compiling the smaller one will.
         """
         active = (self._in_training() * self._widths()).sum(1)
         if not active.any() or (self.next_group < len(self.unit.groups) and self.shape.lanes > 1):
-            self.sparse_steps = 0
             return
         groups = [self._group(lane) for lane in np.flatnonzero(active)]
         n, d = max(group.n for group in groups), max(group.d for group in groups)
-        neurons = max(16, 2 ** (int(active.max()) - 1).bit_length())
+        neurons = next(size for size in (16 * 4**j for j in range(20)) if size >= active.max())
         small = PackShape(len(groups), n, d, neurons, self.shape.heads)
         on = device(jax.default_backend())
         if 2 * step_time(small, on) > step_time(self.shape, on):
-            self.sparse_steps = 0
             return
-        self.sparse_steps += self.unit.chunk
-        if self.sparse_steps * step_time(self.shape, on) < on.compile_time:
+        self.sparse_time += self.unit.chunk * step_time(self.shape, on)
+        if self.sparse_time < on.compile_time:
             return
         self._harvest(every_ended=True)
         self.lanes, kept = pack.compact(self.lanes, small, self.config.training)
         self.occupant, self.seconds = self.occupant[kept], self.seconds[kept]
-        self.shape, self.sparse_steps = small, 0
+        self.shape = small
 
     def _harvest(self, every_ended: bool = False) -> None:
         """Fold, check and measure networks that have ended: of lanes that have ended whole, or all if `every_ended`."""
