@@ -148,6 +148,19 @@ def _interval(samples: NDArray[np.float64], level: float) -> Interval:
     return float(low), float(high)
 
 
+def _check_resampling(n_resamples: int, level: float) -> None:
+    if not 0 < level < 1:
+        raise UserError(f"The level of an interval must lie strictly between 0 and 1, not {level}.")
+    if n_resamples < 1:
+        raise UserError(f"The number of resamples must be at least 1, not {n_resamples}.")
+
+
+def _times_drawn(n_groups: int, n_resamples: int, rng_seed: int) -> NDArray[np.float64]:
+    """(n_resamples, n_groups): how often each group is drawn in each resample."""
+    rng = np.random.default_rng(rng_seed)
+    return rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n_resamples).astype(np.float64)
+
+
 def affine(
     x: ArrayLike,
     y: ArrayLike,
@@ -179,10 +192,7 @@ def affine(
         UserError: no points, shapes that differ, numbers that are not finite, fewer than two distinct x, `level` or
             `n_resamples` out of range.
     """
-    if not 0 < level < 1:
-        raise UserError(f"The level of an interval must lie strictly between 0 and 1, not {level}.")
-    if n_resamples < 1:
-        raise UserError(f"The number of resamples must be at least 1, not {n_resamples}.")
+    _check_resampling(n_resamples, level)
     x, y, groups = _points(x, y, groups)
     labels, index = np.unique(groups, return_inverse=True)
 
@@ -207,9 +217,7 @@ def affine(
 
     slope_interval, intercept_interval = NO_INTERVAL, NO_INTERVAL
     if len(labels) > 1:
-        rng = np.random.default_rng(rng_seed)
-        times_drawn = rng.multinomial(len(labels), np.full(len(labels), 1 / len(labels)), size=n_resamples)
-        resampled = unscaled(_lines(times_drawn.astype(np.float64) @ sums))
+        resampled = unscaled(_lines(_times_drawn(len(labels), n_resamples, rng_seed) @ sums))
         slope_interval = _interval(resampled.slope, level)
         intercept_interval = _interval(resampled.intercept, level)
     return AffineFit(
@@ -304,6 +312,7 @@ def monomial(
     Raises:
         UserError: what `affine` refuses, numbers that are not positive, factors that cannot be told apart.
     """
+    _check_resampling(n_resamples, level)
     columns = [_points(x, y, groups)[0] for x in factors.values()]
     _, y, groups = _points(y, y, groups)
     if not columns or min(column.min() for column in (*columns, y)) <= 0:
@@ -322,8 +331,7 @@ def monomial(
     moments = np.stack([logs[own].T @ log_y[own] for own in members])
     intervals = dict.fromkeys(factors, NO_INTERVAL)
     if len(labels) > 1:
-        rng = np.random.default_rng(rng_seed)
-        drawn = rng.multinomial(len(labels), np.full(len(labels), 1 / len(labels)), size=n_resamples).astype(float)
+        drawn = _times_drawn(len(labels), n_resamples, rng_seed)
         gram, moment = np.einsum("rg,gij->rij", drawn, grams), drawn @ moments
         solvable = np.linalg.matrix_rank(gram) == logs.shape[1]
         solved = np.linalg.solve(gram[solvable], moment[solvable][:, :, None])[:, :, 0]

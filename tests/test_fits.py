@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lawjax.errors import UserError
-from lawjax.fits import affine, power_law
+from lawjax.fits import affine, monomial, power_law
 
 
 def grouped_line(rng, n_groups, per_group=12, slope=3.0, intercept=5.0):
@@ -199,3 +199,36 @@ def test_bad_points_are_refused_in_one_sentence(call, words):
     with pytest.raises(UserError, match=words) as caught:
         call()
     assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
+
+
+def _sizes():
+    rng = np.random.default_rng(5)
+    return {name: rng.uniform(10, 1000, 60) for name in ("n", "d", "k")}, np.arange(60) % 4
+
+
+def test_an_exact_monomial_is_recovered():
+    sizes, groups = _sizes()
+    fit = monomial(sizes, 3.0 * sizes["n"] ** 0.5 * sizes["d"] ** 0.25 / sizes["k"], groups)
+    np.testing.assert_allclose(list(fit.exponents.values()), [0.5, 0.25, -1.0], rtol=1e-9)
+    np.testing.assert_allclose(list(fit.intervals.values()), [[0.5, 0.5], [0.25, 0.25], [-1.0, -1.0]], rtol=1e-6)
+    np.testing.assert_allclose([fit.constant, fit.r_squared], [3.0, 1.0], rtol=1e-9)
+
+
+def test_a_monomial_in_one_factor_is_the_power_law():
+    sizes, groups = _sizes()
+    y = sizes["n"] ** 0.7 * np.exp(0.1 * np.random.default_rng(6).normal(size=60))
+    one, line = monomial({"n": sizes["n"]}, y, groups), power_law(sizes["n"], y, groups)
+    np.testing.assert_allclose(
+        [one.exponents["n"], one.constant, one.r_squared], [line.exponent, line.constant, line.r_squared]
+    )
+    np.testing.assert_allclose(one.intervals["n"], line.exponent_interval)
+
+
+def test_monomial_refuses_collinear_factors_and_bad_levels():
+    sizes, groups = _sizes()
+    with pytest.raises(UserError, match="do not vary independently"):
+        monomial({"n": sizes["n"], "m": sizes["n"] ** 2}, sizes["d"], groups)
+    with pytest.raises(UserError, match="level"):
+        monomial(sizes, sizes["d"], groups, level=1.0)
+    with pytest.raises(UserError, match="positive"):
+        monomial(sizes, -sizes["d"], groups)
