@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import jax.scipy.special
 import numpy as np
@@ -70,6 +71,11 @@ def _xp(t: Array) -> Any:
     return np if isinstance(t, (np.ndarray, np.generic, float, int)) else jnp
 
 
+def _relu(t: Array) -> Array:
+    # The gradient of jnp.maximum shares itself out at ties, by a division; this one is the slope below.
+    return np.maximum(t, 0.0) if _xp(t) is np else jax.nn.relu(t)
+
+
 def _sigmoid(t: Array) -> Array:
     return scipy.special.expit(t) if _xp(t) is np else jax.scipy.special.expit(t)
 
@@ -89,10 +95,10 @@ def _step(t: Array, low: float, high: float) -> Array:
 
 _FIXED = (
     Activation("identity", lambda t: t, lambda t: _xp(t).ones_like(t), (1.0, 1.0), (0.0, 1.0)),
-    Activation("relu", lambda t: _xp(t).maximum(t, 0.0), lambda t: _step(t, 0.0, 1.0), (0.0, 1.0)),
+    Activation("relu", _relu, lambda t: _step(t, 0.0, 1.0), (0.0, 1.0)),
     Activation(
         "leaky_relu",
-        lambda t: _xp(t).maximum(t, LEAKY_SLOPE * t),
+        lambda t: _xp(t).where(t > 0, t, LEAKY_SLOPE * t),
         lambda t: _step(t, LEAKY_SLOPE, 1.0),
         (LEAKY_SLOPE, 1.0),
     ),

@@ -17,11 +17,14 @@ GENERATOR = "threefry2x32"  # named, so that numbers do not hang on a JAX defaul
 _DATA, _WEIGHTS, _PROBES = range(3)
 
 
-def _from_identity(*identity: int) -> jax.Array:
-    seed, *rest = identity
-    key = jax.random.key(seed, impl=GENERATOR)
-    for number in rest:
-        key = jax.random.fold_in(key, number)
+def _from_identity(seed: int, *rest: int) -> jax.Array:
+    return _folded(jax.random.key(seed, impl=GENERATOR), np.array(rest, np.uint32))
+
+
+@jax.jit
+def _folded(key: Array, numbers: Array) -> Array:
+    for i in range(numbers.shape[0]):
+        key = jax.random.fold_in(key, numbers[i])
     return key
 
 
@@ -40,7 +43,7 @@ def probe_key(n: int, d: int, k: int, seed: int) -> jax.Array:
     return _from_identity(seed, n, d, _PROBES, k)
 
 
-_BLOCK = 256  # rows drawn at once, so that drawing compiles once for each dimension and not for each number of rows
+_BLOCKS = (64, 256)  # rows drawn at once: drawing compiles twice for a dimension, not for each number of rows
 
 
 @functools.partial(jax.jit, static_argnames=("d", "dtype"))
@@ -49,8 +52,8 @@ def _normal_rows(key: Array, index: Array, d: int, dtype: Any) -> Array:
 
 
 def normal_blocks(key: Array, rows: int, d: int, dtype: Any) -> list[Array]:
-    """Standard normal rows in blocks (256, d), row i drawn from fold_in(key, i); the last block may hold extra rows."""
+    """Standard normal rows in blocks (64 or 256, d), row i drawn from fold_in(key, i); the last may hold extra rows."""
+    block = next((size for size in _BLOCKS if rows <= size), _BLOCKS[-1])
     return [
-        _normal_rows(key, np.arange(start, start + _BLOCK, dtype=np.uint32), d, dtype)
-        for start in range(0, rows, _BLOCK)
+        _normal_rows(key, np.arange(start, start + block, dtype=np.uint32), d, dtype) for start in range(0, rows, block)
     ]

@@ -47,6 +47,12 @@ class PaperNetwork(nn.Module):
         return nn.Dense(1, name="readout")(activations.get(self.activation)(h))[:, 0]
 
 
+def _affine(x: Array, kernel: Array, bias: Array) -> Array:
+    """x @ kernel + bias as one product, so that the gradient of the bias costs no pass of its own over (n, K)."""
+    ones = jnp.ones((x.shape[0], 1), x.dtype)
+    return jnp.concatenate([x, ones], 1) @ jnp.concatenate([kernel, bias[None, :]], 0)
+
+
 class _Hidden(nn.Module):
     """The hidden layer of a pack: kernel (d, K), then batch norm or a bias.
 
@@ -61,12 +67,12 @@ class _Hidden(nn.Module):
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[1], self.neurons), x.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.neurons,), x.dtype)
         if not self.batch_norm:
-            return x @ kernel + bias[None, :], (kernel * kernel).sum(0) + bias
+            return _affine(x, kernel, bias), (kernel * kernel).sum(0) + bias
         scale = self.param("scale", nn.initializers.ones, (self.neurons,), x.dtype)
         if second_moment is not None:  # the variance of neuron w is w'Sw: no pass over (n, K) is needed for it
             variance = ((second_moment @ kernel) * kernel).sum(0)
             gain = scale * jax.lax.rsqrt(variance + NORM_EPSILON)
-            return x @ (kernel * gain[None, :]) + bias[None, :], variance + scale + bias
+            return _affine(x, kernel * gain[None, :], bias), variance + scale + bias
         h = x @ kernel
         if not centred:
             h = h - h.mean(0, keepdims=True)
@@ -118,13 +124,15 @@ class Pack(nn.Module):
         readout = self.param("readout", nn.initializers.normal(1.0), (self.neurons,), x.dtype)
         hidden = activations.get(self.activation)(h)
         hidden = jnp.where(jnp.isfinite(hidden), hidden, jnp.zeros_like(hidden))
-        membership = owner[:, None] == jnp.arange(self.heads, dtype=owner.dtype)[None, :]
-        outputs = hidden @ jnp.where(membership, readout[:, None], jnp.zeros_like(readout)[:, None])
+        membership = jnp.arange(self.heads, dtype=owner.dtype)[:, None] == owner[None, :]
+        # (M, K) and not its transpose: XLA's product for the gradient is then several times faster on CPUs.
+        readouts = jnp.where(membership, readout[None, :], jnp.zeros_like(readout)[None, :])
+        outputs = hidden @ readouts.T
         if self.readout_bias:
             outputs = outputs + self.param("readout_bias", nn.initializers.zeros, (self.heads,), x.dtype)[None, :]
         broken = ~(jnp.isfinite(size) & jnp.isfinite(readout))
         whole = jnp.abs(outputs) < float(jnp.finfo(x.dtype).max) ** 0.5
-        return jnp.where(whole, outputs, jnp.zeros_like(outputs)), whole.all(0) & ~(membership & broken[:, None]).any(0)
+        return jnp.where(whole, outputs, jnp.zeros_like(outputs)), whole.all(0) & ~(membership & broken[None, :]).any(1)
 
 
 def pack_params(

@@ -204,12 +204,20 @@ def _module(config: TrainingConfig, neurons: int, heads: int) -> Pack:
     return Pack(neurons, heads, config.activation, config.batch_norm, config.readout_bias)
 
 
+_split = jax.jit(jax.random.split)
+
+
+@jax.jit
+def _network_key(key_data: Array, width: Array) -> Array:
+    return jax.random.fold_in(jax.random.wrap_key_data(key_data, impl=keys.GENERATOR), width)
+
+
 def initial_weights(key: Array, d: int, k: int, config: TrainingConfig) -> tuple[np.ndarray, np.ndarray]:
     """Kernel (d, k) with entries N(0, hidden_scale^2 / d) and read-out (k,) with N(0, readout_scale^2 / k).
 
     Every neuron has a key of its own: the same bits whatever stands beside the network, on any device.
     """
-    of_kernel, of_readout = jax.random.split(key)
+    of_kernel, of_readout = _split(key)
     blocks = keys.normal_blocks(of_kernel, k, d, config.dtype), keys.normal_blocks(of_readout, k, 1, config.dtype)
     kernel, readout = (np.concatenate([np.asarray(block) for block in drawn])[:k] for drawn in blocks)
     dtype = np.dtype(config.dtype).type
@@ -277,8 +285,7 @@ def fill(
     start = 0
     for head, width in enumerate(widths):
         own = slice(start, start := start + width)
-        network_key = jax.random.fold_in(jax.random.wrap_key_data(jnp.asarray(key_data), impl=keys.GENERATOR), width)
-        kernel[:d, own], readout[own] = initial_weights(network_key, d, width, config)
+        kernel[:d, own], readout[own] = initial_weights(_network_key(key_data, np.uint32(width)), d, width, config)
         fresh.owner[own], fresh.status[head] = head, Status.TRAINING
     params = pack_params(kernel, readout, M, config.batch_norm, config.readout_bias)
     fresh = fresh._replace(params=params, optimizer_state=_initial_state(params, config))

@@ -151,3 +151,12 @@ def test_a_bad_name_is_answered_with_the_good_ones(name):
     message = str(caught.value)
     assert "\n" not in message
     assert all(known in message for known in activations.NAMES)
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu"])
+def test_the_gradient_at_the_kink_is_the_slope_from_the_left(name):
+    """Not half of it, as the maximum of two numbers would have it."""
+    activation = activations.get(name)
+    at_kink = jnp.zeros((), jnp.float32)
+    assert jax.grad(activation)(at_kink) == activation.slope(at_kink)
+    assert jax.grad(activation)(at_kink) == activation.slope_interval[0]

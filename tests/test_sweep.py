@@ -371,11 +371,7 @@ def stored_files(root):
 def test_stopped_between_any_two_writes_a_run_goes_on_to_the_same_table(tmp_path, monkeypatch, case):
     training_config, saturating, seeds = STOPPED[case]
     training_config = dataclasses.replace(training_config, step_limit=1500)
-    monkeypatch.setitem(
-        plan.DEVICES,
-        jax.default_backend(),
-        dataclasses.replace(small_sweep.DEVICE, chunk_time=6e-3, saturating=saturating, workers=1),
-    )
+    small_sweep.assume(monkeypatch.setitem, monkeypatch.setattr, max_chunk=120, saturating=saturating, workers=1)
     config = dataclasses.replace(STUCK, grid=Grid((100,), (40,), (2, 100), seeds), training=training_config)
     units = plan.plan(config.grid.networks(), config.training, jax.default_backend())
     assert [(len(unit.groups), unit.shape.lanes, unit.shape.heads) for unit in units] == [
@@ -419,11 +415,7 @@ def test_stopped_between_any_two_writes_a_run_goes_on_to_the_same_table(tmp_path
 
 
 def test_a_unit_whose_pack_in_flight_is_lost_is_trained_for_what_it_lacks(tmp_path, monkeypatch):
-    monkeypatch.setitem(
-        plan.DEVICES,
-        jax.default_backend(),
-        dataclasses.replace(small_sweep.DEVICE, chunk_time=6e-3, workers=1),
-    )
+    small_sweep.assume(monkeypatch.setitem, monkeypatch.setattr, max_chunk=120, workers=1)
     config = dataclasses.replace(
         STUCK, grid=Grid((100,), (40,), (2, 100), 2), training=dataclasses.replace(TRAINING, step_limit=1500)
     )

@@ -31,6 +31,7 @@ from lawjax.sweep.measure import COLUMNS, ProbeConfig, measure
 from lawjax.sweep.plan import Group, Unit, device, plan, predicted_steps, step_time
 from lawjax.sweep.store import Store, device_name
 
+_WORTH_MOVING = 1.5  # times that a smaller pack must be faster to be worth its compilation
 _WORK_PER_COMMIT = 20.0  # training seconds for each second of storing state, so that large packs are not mostly stored
 
 
@@ -350,7 +351,7 @@ class _UnitRun:
         neurons = next(size for size in (16 * 4**j for j in range(20)) if size >= active.max())
         small = PackShape(len(groups), n, d, neurons, self.shape.heads)
         on = device(jax.default_backend())
-        if 2 * step_time(small, on) > step_time(self.shape, on):
+        if _WORTH_MOVING * step_time(small, on) > step_time(self.shape, on):
             return
         self.sparse_time += self.unit.chunk * step_time(self.shape, on)
         if self.sparse_time < on.compile_time:
