@@ -32,7 +32,7 @@ CONFIG = SweepConfig(Grid((40, 60), (20,), (2, 20, 40), seeds=2), dataclasses.re
 STUCK = SweepConfig(Grid((100,), (20, 40), (2, 100), seeds=3), TRAINING, PROBES)
 
 # Assumptions that make a sweep look often and compact soon.
-DEVICE = dataclasses.replace(plan.DEVICES["cpu"], overhead=1e-6, compile_time=0.001, max_chunk=40)
+DEVICE = dataclasses.replace(plan.DEVICES["cpu"], overhead=1e-6, compile_time=0.001, max_chunk=200)
 
 
 def assume(setitem, setattr_, **changes):

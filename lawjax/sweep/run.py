@@ -213,7 +213,8 @@ def _work(
 
     def wait() -> None:  # not by joining: Python 3.11 takes a thread whose join Ctrl-C interrupts for ended
         for _, ended in places:
-            ended.wait()
+            while not ended.wait(0.1):  # in pieces: a signal does not interrupt it once Polars has seen to signals
+                pass
 
     try:
         wait()
