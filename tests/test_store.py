@@ -153,7 +153,7 @@ def test_what_is_not_a_part_is_left_alone(copy, table):
 def test_an_empty_run_has_an_empty_table(tmp_path):
     empty = Store(tmp_path).table()
     assert empty.is_empty() and empty.schema == SCHEMA
-    assert Store(tmp_path).network_parts() == {}
+    assert Store(tmp_path).network_part(NAME) is None
 
 
 def test_a_network_that_is_not_stored_is_named(finished):
@@ -191,7 +191,7 @@ def test_what_was_not_committed_is_discarded_at_the_next_start(copy, table):
     (half / "data").write_text("half")
     other = paths.networks / "part-0123456789ab-0000"  # of another shard, which may be about to commit it
     checkpoints.save_networks(other, {NAME: f})
-    assert Store(copy).network_parts() == {} and Store(copy).table().is_empty()
+    assert Store(copy).network_part(NAME) is None and Store(copy).table().is_empty()
     again = run(CONFIG, copy, progress=False)
     assert_same_tables(again, table)
     assert {path.name for path in paths.networks.iterdir()} == {f"part-{last}", other.name}
@@ -209,6 +209,24 @@ def test_a_stale_snapshot_of_a_finished_unit_is_discarded(copy, table, monkeypat
     assert_frame_equal(run(CONFIG, copy, progress=False), table, check_exact=True)
     assert not list(paths.in_flight.iterdir())
     assert np.array_equal(Store(copy).network(NAME).W.shape, (20, 20))
+
+
+def test_a_damaged_checkpoint_costs_its_own_networks_alone(copy, table):
+    paths = Store(copy).paths
+    [part] = paths.part_names()
+    other = NAME._replace(seed=99)
+    rows = [{**row, "seed": 99} for row in table.filter(**NAME._asdict()).iter_rows(named=True)]
+    Store(copy).commit("abc-0000", rows, {other: Store(copy).network(NAME)})
+    for path in paths.part_networks(part).rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"damaged")
+    refused(lambda: Store(copy).network(NAME), "part-.* is not a readable checkpoint.*remove it, and the part of the")
+    assert Store(copy).network(other).W.shape == (20, 20)
+    checkpoints.remove([paths.part_networks(part)])
+    paths.part(part).unlink()
+    run(CONFIG, copy, progress=False)
+    assert_same_tables(Store(copy).table().filter(pl.col("seed") != 99), table)
+    assert Store(copy).network(NAME).W.shape == (20, 20)
 
 
 # Disks that fail
@@ -246,7 +264,7 @@ def test_a_commit_that_fails_leaves_what_was_stored(copy, table, monkeypatch, fa
         )
     assert_frame_equal(Store(copy).table(), table, check_exact=True)
     assert {path: path.read_bytes() for path in before} == before
-    assert NAME._replace(seed=99) not in Store(copy).network_parts()
+    assert Store(copy).network_part(NAME._replace(seed=99)) is None
     Store(copy).commit("abc-0000", rows, {NAME._replace(seed=99): f}, (np.ones(3),), None)  # room was made
     assert len(Store(copy).table()) == len(table) + len(rows)
     assert np.array_equal(Store(copy).network(NAME._replace(seed=99)).W, f.W)
@@ -305,8 +323,12 @@ def test_a_second_writer_is_refused_while_the_first_holds_the_directory(tmp_path
     record = as_record(CONFIG)
     with Store(tmp_path).opened(record):
         refused(lambda: run(CONFIG, tmp_path, progress=False), "Another process is writing to")
-        with Store(tmp_path).opened(record, "1/2"), Store(tmp_path).opened(record, "2/2"):
-            refused(lambda: Store(tmp_path).opened(record, "2/2").__enter__(), "Another process is writing to")
+        refused(lambda: Store(tmp_path).opened(record, (1, 2)).__enter__(), "Another process is writing to")
+    with Store(tmp_path).opened(record, (1, 2)), Store(tmp_path).opened(record, (2, 2)):
+        for shard in ((2, 2), (1, 1), (2, 3)):  # its own, and divisions that overlap it
+            refused(lambda shard=shard: Store(tmp_path).opened(record, shard).__enter__(), "Another process is writing")
+        with Store(tmp_path / "elsewhere").opened(record):
+            pass
     with Store(tmp_path).opened(record):
         assert Store(tmp_path).read_config()["configuration"] == record
 

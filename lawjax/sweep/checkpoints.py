@@ -56,7 +56,10 @@ def _reading(path: Path) -> Iterator[None]:
         with _orbax():
             yield
     except OSError as error:
-        raise UserError(f"{path} is not a readable checkpoint of this program ({error}).") from None
+        raise UserError(
+            f"{path} is not a readable checkpoint of this program ({error}); remove it, and the part of the table of "
+            "the same name if there is one, to train its networks again."
+        ) from None
 
 
 def _save(path: Path, tree: Any) -> None:

@@ -61,7 +61,7 @@ def describe_network(root: str | Path, name: NetworkId) -> str:
     if row.is_empty():
         raise UserError(f"{root} has no network with n={n}, d={d}, k={k}, seed={seed}; inspect it without these.")
     lines = [f"{column:18} {value}" for column, value in row.row(0, named=True).items()]
-    if name in store.network_parts():
+    if store.network_part(name) is not None:
         f = store.network(name)
         W = np.asarray(f.W, np.float64)
         lines += [

@@ -42,8 +42,16 @@ class RunPaths(NamedTuple):
 
     @property
     def lock(self) -> Path:
-        """Held while a process writes to the run directory."""
+        """Held while a process looks for its shard's lock."""
         return self.root / "lock"
+
+    def shard_lock(self, index: int, shards: int) -> Path:
+        """Held while a process writes its shard of the work."""
+        return self.root / f"lock-{index}-of-{shards}"
+
+    def shard_locks(self, but_of: int) -> list[Path]:
+        """Locks of other divisions of the work than into `but_of` shards."""
+        return [path for path in sorted(self.root.glob("lock-*-of-*")) if not path.name.endswith(f"-of-{but_of}")]
 
     def part(self, name: str) -> Path:
         """The rows of one commit."""

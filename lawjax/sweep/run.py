@@ -103,7 +103,7 @@ def run(
     if not 1 <= index <= shards:
         raise UserError(f"The shard must be i/N with 1 <= i <= N, not {index}/{shards}.")
     store = Store(out)
-    with store.opened(as_record(config), f"{index}/{shards}"):
+    with store.opened(as_record(config), shard):
         asked = config.grid.networks()
         platform = jax.default_backend()
         units = plan(asked, config.training, platform)[index - 1 :: shards]

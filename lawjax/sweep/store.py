@@ -74,26 +74,31 @@ class Store:
         self.paths = RunPaths(Path(root))
 
     @contextlib.contextmanager
-    def opened(self, config: Mapping[str, Any], shard: str = "1/1") -> Iterator[Store]:
-        """The directory, made if absent and held against a second writer of the same shard.
+    def opened(self, config: Mapping[str, Any], shard: tuple[int, int] = (1, 1)) -> Iterator[Store]:
+        """The directory, made if absent and held against a second writer of the same work.
+
+        Args:
+            config: what the run is, compared with what the directory holds.
+            shard: (i, N). Different shards of one N may write at a time, shards of different N overlap.
 
         Raises:
             UserError: it holds another configuration or something else, another process writes to it, or it cannot be
                 written.
         """
+        index, shards = shard
         try:
             for folder in (self.paths.results, self.paths.networks, self.paths.in_flight, self.paths.figures):
                 folder.mkdir(parents=True, exist_ok=True)
-            lock = self.paths.lock.with_name(f"lock-{shard.replace('/', '-of-')}").open("w")
         except OSError as error:
             raise UserError(
                 f"{self.paths.root} cannot be used as a run directory ({error.strerror or error})."
             ) from None
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UserError(f"Another process is writing to {self.paths.root}; wait for it or stop it.") from None
+        with contextlib.ExitStack() as locks:
+            with _locked(self.paths.lock, wait=True):  # one at a time looks which shards are taken, and takes its own
+                for other in self.paths.shard_locks(but_of=shards):
+                    with _locked(other):
+                        pass
+                locks.enter_context(_locked(self.paths.shard_lock(index, shards)))
             self._check_config(config)
             yield self
 
@@ -182,16 +187,16 @@ class Store:
         Raises:
             UserError: a part is unreadable.
         """
-        frames = [pl.DataFrame(schema=SCHEMA)]
-        for name in self.paths.part_names():
-            try:
-                frames.append(pl.read_parquet(self.paths.part(name), schema=SCHEMA))
-            except Exception as error:
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise UserError(
-                    f"{self.paths.part(name)} cannot be read ({reason}); remove it to train its networks again."
-                ) from None
-        return pl.concat(frames).sort(IDENTITY)
+        parts = [self._rows(name) for name in self.paths.part_names()]
+        return pl.concat([pl.DataFrame(schema=SCHEMA), *parts]).sort(IDENTITY)
+
+    def _rows(self, part: str) -> pl.DataFrame:
+        path = self.paths.part(part)
+        try:
+            return pl.read_parquet(path, schema=SCHEMA)
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise UserError(f"{path} cannot be read ({reason}); remove it to train its networks again.") from None
 
     def write_table(self, path: str | Path) -> None:
         """Write all rows stored so far to one Parquet file."""
@@ -203,14 +208,18 @@ class Store:
         except OSError as error:
             raise UserError(f"{path} cannot be written ({error.strerror or error}).") from None
 
-    def network_parts(self) -> dict[NetworkId, str]:
-        """For each stored network, the commit that holds it."""
-        return {
-            network: name
-            for name in self.paths.part_names()
-            if self.paths.part_networks(name).exists()
-            for network in checkpoints.stored_networks(self.paths.part_networks(name))
-        }
+    def network_part(self, name: NetworkId) -> str | None:
+        """The commit that holds a network, None if it is not stored.
+
+        Raises:
+            UserError: the part of the table or the checkpoint that should hold it cannot be read.
+        """
+        of_network = [pl.col(field) == number for field, number in zip(IDENTITY, name, strict=True)]
+        for part in self.paths.part_names():
+            if not self._rows(part).filter(*of_network).is_empty():
+                path = self.paths.part_networks(part)
+                return part if path.exists() and name in checkpoints.stored_networks(path) else None
+        return None
 
     def network(self, name: NetworkId) -> TwoLayer:
         """A stored network.
@@ -218,13 +227,34 @@ class Store:
         Raises:
             UserError: it is not stored, or its checkpoint cannot be read.
         """
-        part = self.network_parts().get(NetworkId(*name))
+        name = NetworkId(*name)
+        part = self.network_part(name)
         if part is None:
             raise UserError(
-                f"{self.paths.root} stores no network with n={name[0]}, d={name[1]}, k={name[2]}, seed={name[3]}; "
+                f"{self.paths.root} stores no network with n={name.n}, d={name.d}, k={name.k}, seed={name.seed}; "
                 f"`lawjax inspect {self.paths.root}` lists those it has."
             )
-        return checkpoints.load_network(self.paths.part_networks(part), NetworkId(*name))
+        return checkpoints.load_network(self.paths.part_networks(part), name)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, wait: bool = False) -> Iterator[None]:
+    try:
+        file = path.open("w")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror or error}).") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"Another process is writing to {path.parent} ({path.name} is held); wait for it or stop it."
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be locked ({error.strerror or error}); use a file system with locks."
+            ) from None
+        yield
 
 
 def write_atomically(path: Path, text: str) -> None:
