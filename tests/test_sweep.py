@@ -296,10 +296,11 @@ def test_without_points_networks_are_stored_unmeasured(tmp_path):
     assert table["fitted"].all() and all(Store(tmp_path).network_part(name) for name in config.grid.networks())
 
 
-def test_a_grid_that_leaves_out_everything_gives_an_empty_table(tmp_path):
-    config = dataclasses.replace(CONFIG, grid=Grid((10,), (20,), (5,)))
-    table = run(config, tmp_path, progress=False)
-    assert table.is_empty() and table.schema == SCHEMA
+@pytest.mark.parametrize("d, k", [(20, 5), (5, 20)])
+def test_a_grid_that_leaves_out_everything_is_refused(d, k):
+    with pytest.raises(UserError, match="asks for no network"):
+        Grid((5, 10), (d, 50), (k, 50))
+    assert len(Grid((5, 20), (d, 50), (k, 50)).networks()) == 1
 
 
 # Stopped between any two writes, in this process
