@@ -43,11 +43,6 @@ class Grid:
     def __post_init__(self) -> None:
         """Check sizes."""
         _check_positive(n=self.n, d=self.d, k=self.k, seeds=(self.seeds,))
-        if max(self.n) < max(min(self.d), min(self.k)):
-            raise UserError(
-                f"The grid asks for no network, as those with d or k above n are left out: n is at most {max(self.n)}, "
-                f"d at least {min(self.d)}, k at least {min(self.k)}."
-            )
 
     def networks(self) -> list[NetworkId]:
         """The identities, each once."""

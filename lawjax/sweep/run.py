@@ -97,14 +97,16 @@ def run(
         The table, one row for each network stored so far.
 
     Raises:
-        UserError: the directory belongs to another configuration or process, or cannot be written.
+        UserError: the grid is empty; the directory belongs to another configuration or process, or cannot be written.
     """
     index, shards = shard
     if not 1 <= index <= shards:
         raise UserError(f"The shard must be i/N with 1 <= i <= N, not {index}/{shards}.")
+    asked = config.grid.networks()
+    if not asked:
+        raise UserError("The grid asks for no network: every d or k is above every n; ask for smaller d and k.")
     store = Store(out)
     with store.opened(as_record(config), shard):
-        asked = config.grid.networks()
         platform = jax.default_backend()
         units = plan(asked, config.training, platform)[index - 1 :: shards]
         stored = store.table()
