@@ -186,7 +186,7 @@ def _fit(x: np.ndarray, y: np.ndarray, seeds: np.ndarray) -> AffineFit | None:
 
 def _number(value: float, decimals: int | None = None) -> str:
     """`value` with so many decimals, or with three significant digits; a true minus sign."""
-    text = f"{value:.3g}" if decimals is None else f"{value:.{decimals}f}"
+    text = f"{value:#.3g}".rstrip(".") if decimals is None else f"{value:.{decimals}f}"
     return text.replace("-", "\N{MINUS SIGN}")
 
 

@@ -309,7 +309,7 @@ def test_a_disk_that_is_really_full(tmp_path):
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
     )
     assert done.returncode == 0, done.stderr
-    assert_one_sentence(done.stderr.strip().splitlines()[-1])
+    assert_one_sentence(done.stderr.strip())
     assert "Could not write to" in done.stderr
     assert [NetworkId(*row) for row in Store(tmp_path / "run").table().select(store.IDENTITY).iter_rows()] == (
         small_sweep.STUCK.grid.networks()

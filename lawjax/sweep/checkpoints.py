@@ -7,7 +7,9 @@ whatever device wrote it, since everything is brought to the host first.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
+import os
 import re
 import shutil
 import threading
@@ -62,7 +64,15 @@ def _reading(path: Path) -> Iterator[None]:
         ) from None
 
 
+_SLACK = 2**16  # bytes of a checkpoint besides its arrays
+
+
 def _save(path: Path, tree: Any) -> None:
+    # Orbax finds out too, but its threads then go on to print tracebacks about the writes that they had begun.
+    if sum(leaf.nbytes for leaf in jax.tree.leaves(tree) if isinstance(leaf, np.ndarray)) + _SLACK > (
+        shutil.disk_usage(path.parent).free
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with _orbax():
         ocp.save(path.absolute(), tree, overwrite=True)
 
