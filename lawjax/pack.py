@@ -204,7 +204,7 @@ def _module(config: TrainingConfig, neurons: int, heads: int) -> Pack:
     return Pack(neurons, heads, config.activation, config.batch_norm, config.readout_bias)
 
 
-_split = jax.jit(jax.random.split)
+_split = jax.jit(jax.random.split)  # uncompiled, it would cost as much as drawing a narrow network
 
 
 @jax.jit
