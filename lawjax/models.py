@@ -53,6 +53,16 @@ def _affine(x: Array, kernel: Array, bias: Array) -> Array:
     return jnp.concatenate([x, ones], 1) @ jnp.concatenate([kernel, bias[None, :]], 0)
 
 
+_NARROW = 64
+
+
+def _product(x: Array, kernel: Array) -> Array:
+    """x @ kernel; for few neurons its gradient is taken as g'x and not x'g, up to three times faster on CPUs."""
+    if kernel.shape[1] > min(_NARROW, x.shape[1] // 4):
+        return x @ kernel
+    return x @ jax.lax.optimization_barrier(kernel.T).T  # without the barrier, XLA would turn it round again
+
+
 class _Hidden(nn.Module):
     """The hidden layer of a pack: kernel (d, K), then batch norm or a bias.
 
@@ -73,7 +83,7 @@ class _Hidden(nn.Module):
             variance = ((second_moment @ kernel) * kernel).sum(0)
             gain = scale * jax.lax.rsqrt(variance + NORM_EPSILON)
             return _affine(x, kernel * gain[None, :], bias), variance + scale + bias
-        h = x @ kernel
+        h = _product(x, kernel)
         if not centred:
             h = h - h.mean(0, keepdims=True)
         variance = (h * h).sum(0) / count

@@ -129,7 +129,7 @@ class Lane(NamedTuple):
         steps: (M,), updates each network had when it ended.
         loss: (M,), mean square error at the last full look at the data.
         params: parameters of the `Pack`.
-        optimizer_state: of the optax optimiser.
+        optimizer_state: of the optax optimiser; set up by the first step, of no meaning before.
     """
 
     x: Array
@@ -269,7 +269,7 @@ def fill(
         config: as the lanes were made with.
     """
     columns, K, M = lanes.x.shape[2], lanes.owner.shape[1], lanes.status.shape[1]
-    fresh = jax.tree.map(lambda leaf: np.zeros(leaf.shape[1:], leaf.dtype), lanes._replace(optimizer_state=None))
+    fresh = jax.tree.map(lambda leaf: np.zeros(leaf.shape[1:], leaf.dtype), lanes)
     n, d = dataset.x.shape
     x = np.asarray(dataset.x, np.float64)
     # Batch norm does not see the mean; centred data spare a pass over the activations.
@@ -287,16 +287,10 @@ def fill(
         own = slice(start, start := start + width)
         kernel[:d, own], readout[own] = initial_weights(_network_key(key_data, np.uint32(width)), d, width, config)
         fresh.owner[own], fresh.status[head] = head, Status.TRAINING
-    params = pack_params(kernel, readout, M, config.batch_norm, config.readout_bias)
-    fresh = fresh._replace(params=params, optimizer_state=_initial_state(params, config))
+    fresh = fresh._replace(params=pack_params(kernel, readout, M, config.batch_norm, config.readout_bias))
     if lanes.step.shape[0] == 1:
         return jax.tree.map(lambda leaf: leaf[None], fresh)
     return _place(lanes, np.int32(lane), fresh)
-
-
-@functools.partial(jax.jit, static_argnames="config")
-def _initial_state(params: Any, config: TrainingConfig) -> Any:
-    return optimizer(config).init(params)
 
 
 @functools.partial(jax.jit, donate_argnums=0)
@@ -380,13 +374,22 @@ def _update(params: Any, updates: Any, training: Array, owner: Array) -> Any:
     return {name: move(name) for name in params}
 
 
+def _start(lane: Lane, config: TrainingConfig) -> Lane:
+    """The lane with the optimiser's state set up, if it was filled since the last step."""
+    initial = optimizer(config).init(lane.params)
+    state = jax.tree.map(lambda new, old: jnp.where(lane.step == 0, new, old), initial, lane.optimizer_state)
+    return lane._replace(optimizer_state=state)
+
+
 @functools.partial(jax.jit, static_argnames="config", donate_argnums=0)
 def advance(lanes: Lanes, steps: Array, config: TrainingConfig) -> Lanes:
     """Up to `steps` further steps of every lane, fewer if every network has ended. `lanes` is donated."""
     one_lane = functools.partial(_step, config=config)
     alone = lanes.step.shape[0] == 1  # a batch axis of one would keep XLA on CPUs off its fast matrix product
     state = jax.tree.map(lambda leaf: leaf[0], lanes) if alone else lanes
+    start = functools.partial(_start, config=config)
     body = one_lane if alone else jax.vmap(one_lane)
+    state = start(state) if alone else jax.vmap(start)(state)
 
     def go_on(carry: tuple[Lanes, Array]) -> Array:
         return (carry[1] < steps) & (carry[0].status == Status.TRAINING).any()
@@ -402,6 +405,8 @@ def _params_of(params: Any, lane: Array) -> Any:
 
 def lane_params(lanes: Lanes, lane: int) -> Any:
     """The parameters of one lane, on the host."""
+    if lanes.step.shape[0] == 1:  # nothing to pick out, so nothing to compile
+        return jax.tree.map(lambda leaf: leaf[0], jax.device_get(lanes.params))
     return jax.device_get(_params_of(lanes.params, np.int32(lane)))
 
 

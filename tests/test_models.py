@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawjax import activations
-from lawjax.models import NORM_EPSILON, Pack, PaperNetwork, fold, neuron_params, pack_params
+from lawjax.models import NORM_EPSILON, Pack, PaperNetwork, _product, fold, neuron_params, pack_params
 
 N, D = 30, 4
 OWNER = np.array([1, 0, -1, 1, 2, 0, 0, -1], np.int32)
@@ -239,6 +239,17 @@ def test_a_network_that_overflowed_is_reported_and_spoils_no_other(leaf, value, 
         np.testing.assert_array_equal(bad_grads["hidden"][name][..., others], grad[..., others])
     np.testing.assert_array_equal(bad_grads["readout"][others], grads["readout"][others])
     np.testing.assert_array_equal(bad_grads["readout_bias"][np.array([0, 2])], grads["readout_bias"][np.array([0, 2])])
+
+
+@pytest.mark.parametrize(("d", "neurons"), [(64, 16), (64, 17), (300, 64), (300, 65)])
+def test_the_product_and_its_gradients_at_any_width(d, neurons):
+    """Few neurons in high dimension take another way through the gradient; 16 of 64 and 64 of 300 are the last."""
+    rng = np.random.default_rng(d + neurons)
+    x, kernel, cotangent = rng.normal(size=(40, d)), rng.normal(size=(d, neurons)), rng.normal(size=(40, neurons))
+    h, pull_back = jax.vjp(_product, x, kernel)
+    np.testing.assert_allclose(h, x @ kernel, rtol=1e-12, atol=1e-12)
+    for found, expected in zip(pull_back(jnp.asarray(cotangent)), (cotangent @ kernel.T, x.T @ cotangent), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-11)
 
 
 @pytest.mark.parametrize("path", PATHS[:2])

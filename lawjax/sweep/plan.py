@@ -99,6 +99,8 @@ def predicted_steps(n: int, d: int, k: int, config: TrainingConfig) -> float:
     """Steps until a network fits: a rule of thumb from full-batch Adam, for planning alone."""
     steps = 670.0 * n**0.42 * d**-0.65 * k**-0.37 * (1e-3 / config.learning_rate) ** 0.7
     steps *= math.exp(1.85 * min(n / (k * d), 5.0))  # with few parameters it takes long, or all the steps there are
+    if k < 16:  # of such narrow networks many stall in high dimension
+        steps += 0.4 * config.step_limit * min(d / 1000, 1.0)
     if config.batch_size is not None:
         steps *= max(1.0, n / config.batch_size) ** 0.5
     return min(max(steps, 20.0), float(config.step_limit))
@@ -114,6 +116,11 @@ def step_time(shape: PackShape, on: Device) -> float:
     return on.overhead + _step_flops(shape) / on.rate
 
 
+def _rounded(neurons: int) -> int:
+    """A width that matrix products like: 16 or a multiple of 32. The few neurons more cost less than nothing."""
+    return 16 if neurons <= 16 else -(-neurons // 32) * 32
+
+
 @dataclass
 class _Bucket:
     """Groups that will share one compiled shape."""
@@ -125,9 +132,10 @@ class _Bucket:
     groups: list[tuple[Group, float]]  # with predicted steps
 
     def shape(self, on: Device) -> PackShape:
-        one = PackShape(1, self.n, self.d, self.neurons, self.heads)
+        neurons = _rounded(self.neurons)
+        one = PackShape(1, self.n, self.d, neurons, self.heads)
         fills = math.ceil(on.saturating / _step_flops(one))
-        words = self.n * self.d + self.d * self.d + 8 * self.d * self.neurons + 6 * self.n * self.neurons
+        words = self.n * self.d + self.d * self.d + 8 * self.d * neurons + 6 * self.n * neurons
         fits = max(1, int(on.memory / (4.0 * words)))
         return one._replace(lanes=max(1, min(fills, fits, len(self.groups))))
 
@@ -156,7 +164,7 @@ def _tiers(widths: Sequence[int], steps: Sequence[float], n: int, d: int, copies
     """
 
     def tier_cost(i: int, j: int) -> float:
-        shape = PackShape(1, n, d, sum(widths[i:j]), j - i)
+        shape = PackShape(1, n, d, _rounded(sum(widths[i:j])), j - i)
         rounds = copies / max(1.0, min(copies, on.saturating / _step_flops(shape)))
         return on.compile_time + rounds * max(steps[i:j]) * step_time(shape, on)
 
