@@ -23,6 +23,7 @@ from lawjax.sweep.grid import Grid, NetworkId, WidthRuleGrid
 from lawjax.sweep.measure import ProbeConfig, measure
 from lawjax.sweep.run import SweepConfig, retrain
 from lawjax.sweep.store import Store
+from lawjax.training import numerics
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def compare(options: Options) -> str:
         statuses += same
         steps += alone.steps == row["steps"]
         if same and row["fitted"] and alone.network is not None:
-            spread.append(measure(alone.network, name, config.probes)["proxy"] / row["proxy"] - 1)
+            with numerics(config.training):  # in float32, other points would be drawn for a float64 network
+                proxy = measure(alone.network, name, config.probes)["proxy"]
+            spread.append(proxy / row["proxy"] - 1)
     size = np.abs(spread)
     return (
         f"{len(chosen)} networks trained alone: {statuses} with the same status, {steps} after as many steps.\n"
