@@ -59,7 +59,12 @@ class Activation:
     def is_piecewise_linear(self) -> bool:
         """True where psi' takes finitely many values, so that gradients of networks are piecewise constant."""
         is_affine = self.coefficients is not None and self.slope_interval is not None
-        return is_affine or self.name in ("relu", "leaky_relu", "abs")
+        return is_affine or self.has_kink
+
+    @property
+    def has_kink(self) -> bool:
+        """True where psi' jumps at 0 and is constant on either side."""
+        return self.name in ("relu", "leaky_relu", "abs")
 
 
 LEAKY_SLOPE = 0.01
