@@ -7,11 +7,13 @@ theorems and conjectures the docstrings cite.
 from lawjax import activations, data, fits
 from lawjax.data import Dataset
 from lawjax.errors import UserError
+from lawjax.lipschitz import Bracket, bracket
 from lawjax.network import TwoLayer
 from lawjax.pack import Status, TrainingConfig
 from lawjax.training import Memorized, loss_curve, memorize
 
 __all__ = [
+    "Bracket",
     "Dataset",
     "Memorized",
     "Status",
@@ -19,6 +21,7 @@ __all__ = [
     "TwoLayer",
     "UserError",
     "activations",
+    "bracket",
     "data",
     "fits",
     "loss_curve",

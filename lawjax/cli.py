@@ -1,4 +1,4 @@
-"""Command lines: `lawjax inspect`, `lawjax export`, and the options of the scripts in `experiments/`.
+"""Command lines: `lawjax inspect`, `export`, `bracket`, `check`, and the options of the scripts in `experiments/`.
 
 Mistakes print one sentence and exit with status 2; Ctrl-C exits with 130, having stored what was in training.
 """
@@ -6,11 +6,12 @@ Mistakes print one sentence and exit with status 2; Ctrl-C exits with 130, havin
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import tyro
 
@@ -107,14 +108,80 @@ class Export:
         print(f"{self.file}: {network!r}")
 
 
+@dataclass(frozen=True)
+class Bracket:
+    """Bound a network's Lipschitz constant from both sides.
+
+    Attributes:
+        file: an .npz file with W (k, d), b (k,), a (k,) and, if you like, c and activation.
+        domain: where: space (R^d), ball or sphere (around 0).
+        radius: of the ball or sphere.
+        tangential: on the sphere, count only the gradient's part along it.
+        json: print a JSON object with the witness.
+        certificate: where to write what proves the upper bound, for `lawjax check`.
+    """
+
+    file: tyro.conf.Positional[Path]
+    domain: Literal["space", "ball", "sphere"] = "space"
+    radius: float = 1.0
+    tangential: bool = False
+    json: bool = False
+    certificate: Path | None = None
+
+    def __call__(self) -> None:
+        """Print it."""
+        import json
+
+        from lawjax.lipschitz import bracket
+        from lawjax.network import TwoLayer
+
+        if self.certificate is not None and self.certificate.exists():
+            raise UserError(f"{self.certificate} exists already; choose another name or remove it.")
+        network = TwoLayer.load(self.file)
+        if network.W.ndim > 2:
+            raise UserError(f"{self.file} holds a stack of networks; save one network a file.")
+        found = bracket(network, self.domain, self.radius, self.tangential)
+        if self.certificate is not None:
+            self.certificate.write_text(json.dumps(found.certificate.record(network)) + "\n", encoding="utf-8")
+        part = "gradient along the sphere" if self.tangential else "Lipschitz constant"
+        where = "R^d" if self.domain == "space" else f"the {self.domain} of radius {self.radius:g}"
+        if self.json:
+            record = {**found._asdict(), "upper": found.upper if math.isfinite(found.upper) else None}
+            print(json.dumps({name: getattr(value, "tolist", lambda v=value: v)() for name, value in record.items()}))
+        else:
+            print(f"{network!r}\n{part} on {where}: between {found.lower:.9g} (a point) and {found.upper:.9g} (proved)")
+
+
+@dataclass(frozen=True)
+class Check:
+    """Check a certificate with NumPy alone; exits with 1 where it proves nothing.
+
+    Attributes:
+        file: the network, an .npz file.
+        certificate: what `lawjax bracket --certificate` wrote.
+    """
+
+    file: tyro.conf.Positional[Path]
+    certificate: tyro.conf.Positional[Path]
+
+    def __call__(self) -> None:
+        """Say whether it is valid, and why."""
+        from lawjax.check import check
+
+        valid, why = check(self.file, self.certificate)
+        print(why)
+        if not valid:
+            sys.exit(1)
+
+
 def main() -> None:
     """Entry point of the command `lawjax`."""
 
     def command() -> None:
         chosen = tyro.extras.subcommand_cli_from_dict(
-            {"inspect": Inspect, "export": Export},
+            {"inspect": Inspect, "export": Export, "bracket": Bracket, "check": Check},
             prog="lawjax",
-            description="Inspect a run directory, or export a network from it.",
+            description="Inspect a run, export a network, bracket its Lipschitz constant, check a certificate.",
         )
         chosen()
 

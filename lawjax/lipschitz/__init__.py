@@ -1,13 +1,22 @@
-"""Estimates of Lipschitz constants of two-layer networks: lower ones with a witness, upper ones in closed form."""
+"""Lipschitz constants of two-layer networks: lower bounds with a witness, upper bounds with a proof, and brackets."""
 
 from lawjax.lipschitz.ascent import Ascent, ascend
+from lawjax.lipschitz.brackets import Bracket, bracket
+from lawjax.lipschitz.certificate import Certificate, certify
+from lawjax.lipschitz.exact import exact_circle, exact_space
 from lawjax.lipschitz.gradients import RandomGradients, max_random_gradient
 from lawjax.lipschitz.products import path_product, spectral_product
 
 __all__ = [
     "Ascent",
+    "Bracket",
+    "Certificate",
     "RandomGradients",
     "ascend",
+    "bracket",
+    "certify",
+    "exact_circle",
+    "exact_space",
     "max_random_gradient",
     "path_product",
     "spectral_product",

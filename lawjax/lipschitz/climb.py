@@ -1,0 +1,262 @@
+"""Lower bounds with a witness in float64: a search from cell to cell, and the gradient norm at a point, proved.
+
+Where psi is piecewise linear, the gradient is constant on the cells that the kinks cut out, and along a line it
+changes by one a_l w_l at each kink: all k + 1 cells that a line meets cost no more than a few products with W. From a
+point, the search looks along lines and moves to the best cell met, until none is better. On a sphere the lines are
+great circles.
+
+    >>> f = TwoLayer(W=[[3.0, 0.0], [0.0, 4.0]], b=[0.0, 0.0], a=[1.0, 1.0])
+    >>> point = climb(f, np.array([[-1.0, -1.0]]))[0]
+    >>> float(gradient_norms(f, point[None])[0])
+    5.0
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lawjax import activations
+from lawjax.network import TwoLayer
+
+Array = Any
+ROUNDS = 100
+LINES = 24  # looked along from a point: towards the most promising kinks, and at random
+_NARROW = 1e-9  # relative width of a cell below which it is passed over: rounding would not find it again
+_AROUND = 8  # points around a corner
+_PATIENCE = 4  # rounds in a row without a better cell, after which a search ends
+_MARGIN = 8.0  # roundings of a pre-activation within which its sign is not sure
+
+
+def gradient_norms(network: TwoLayer, points: Array, tangential: bool = False) -> np.ndarray:
+    """||grad f|| at points (m, d) in float64, or the norm of its part orthogonal to the point; shape (m,).
+
+    A point within rounding of a kink proves nothing, since the slopes read off it need not occur together anywhere: it
+    counts 0.
+    """
+    return _norms(*_float64(network), activations.get(network.activation), np.asarray(points, np.float64), tangential)
+
+
+def climb(
+    network: TwoLayer,
+    starts: Array,
+    radius: float | None = None,
+    inside: bool = False,
+    tangential: bool = False,
+    rounds: int = ROUNDS,
+) -> np.ndarray:
+    """The points to which a search across neighbouring cells leads from each start; shape (m, d).
+
+    Args:
+        network: one network; with a smooth psi its starts come back.
+        starts: (m, d).
+        radius: of the sphere on which the search stays, or None for all of R^d.
+        inside: stay in the ball of that radius, not on its sphere.
+        tangential: look at the gradient's part along the sphere.
+        rounds: moves of one search, at most.
+    """
+    starts = into(np.asarray(starts, np.float64), radius, inside)
+    psi = activations.get(network.activation)
+    if not psi.has_kink:
+        return starts
+    weights = _float64(network)
+    return np.array([_climb_one(weights, psi, start, radius, inside, tangential, rounds) for start in starts])
+
+
+def _float64(network: TwoLayer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
+    return W, b, a
+
+
+def _norms(W: Array, b: Array, a: Array, psi: activations.Activation, points: Array, tangential: bool) -> np.ndarray:
+    products = points @ W.T
+    pre_activations = products + b
+    gradients = (psi.slope(pre_activations) * a) @ W
+    if tangential:
+        squares = (points**2).sum(1, keepdims=True)
+        along = (gradients * points).sum(1, keepdims=True) / np.where(squares > 0, squares, 1.0)
+        gradients = gradients - along * points
+    largest = np.abs(gradients).max(1, keepdims=True, initial=0.0)
+    safe = np.where(largest > 0, largest, 1.0)
+    norms = np.linalg.norm(gradients / safe, axis=1) * largest[:, 0]
+    if not psi.has_kink:
+        return norms
+    rounding = _MARGIN * np.finfo(np.float64).eps * W.shape[1] * (np.abs(points) @ np.abs(W).T + np.abs(b))
+    counts = (a != 0) & W.any(1)
+    unsure = ((np.abs(pre_activations) <= rounding) & counts).any(1)
+    return np.where(unsure | ~np.isfinite(norms), 0.0, norms)
+
+
+def into(points: np.ndarray, radius: float | None, inside: bool) -> np.ndarray:
+    """Points (..., d) moved along their rays onto the sphere of a radius, or into its ball; None moves nothing."""
+    if radius is None:
+        return points
+    norms = np.linalg.norm(points, axis=-1, keepdims=True)
+    scale = radius / np.where(norms > 0, norms, 1.0)
+    return points * (np.minimum(scale, 1.0) if inside else scale)
+
+
+def corner_points(network: TwoLayer, count: int, radius: float | None = None, inside: bool = False) -> np.ndarray:
+    """(m, d) points near corners, where as many kinks as can meet: small cells have corners as large ones do.
+
+    In R^d and in the ball d kinks meet in a corner, on the sphere d - 1 of them meet the sphere in two.
+    """
+    W, b, a = _float64(network)
+    used = W.any(1) & (a != 0)
+    W, b = W[used], b[used]
+    k, d = W.shape
+    meeting = d if radius is None or inside else d - 1
+    if k < meeting or meeting == 0:
+        return np.zeros((0, d))
+    norms = np.linalg.norm(W, axis=1)
+    W, b = W / norms[:, None], b / norms
+    random = np.random.default_rng(k * 1000003 + d)
+    chosen = random.random((count, k)).argsort(1)[:, :meeting]
+    left, sizes, right = np.linalg.svd(W[chosen])
+    independent = sizes[:, -1] > 1e-6
+    chosen, left, sizes, right = chosen[independent], left[independent], sizes[independent], right[independent]
+    target = np.einsum("nij,ni->nj", left, -b[chosen]) / sizes
+    corners = np.einsum("nj,njd->nd", target, right[:, :meeting])
+    if radius is not None and not inside:
+        rest = radius**2 - (corners**2).sum(1)
+        corners, line, rest = corners[rest > 0], right[rest > 0, -1], np.sqrt(rest[rest > 0])[:, None]
+        corners = np.concatenate([corners + rest * line, corners - rest * line])
+    elif inside and radius is not None:
+        corners = corners[np.linalg.norm(corners, axis=1) < radius]
+    if not len(corners):
+        return corners
+    # To the nearest kink that does not belong to the corner; where none does, any distance will do.
+    distances = np.abs(corners @ W.T + b)
+    distances = np.where(distances > 1e-9 * (1.0 + np.abs(corners).max(1, keepdims=True)), distances, np.inf)
+    nearest = distances.min(1, keepdims=True)
+    room = np.where(np.isfinite(nearest), nearest, 1.0 + np.abs(corners).max(1, keepdims=True))
+    away = random.standard_normal((_AROUND, *corners.shape))
+    away /= np.linalg.norm(away, axis=-1, keepdims=True)
+    return into((corners + 0.4 * room * away).reshape(-1, d), radius, inside)
+
+
+def _climb_one(
+    weights: tuple[np.ndarray, np.ndarray, np.ndarray],
+    psi: activations.Activation,
+    point: np.ndarray,
+    radius: float | None,
+    inside: bool,
+    tangential: bool,
+    rounds: int,
+) -> np.ndarray:
+    W, b, a = weights
+    used = W.any(1) & (a != 0)
+    W, b, a = W[used], b[used], a[used]
+    k, d = W.shape
+    if not k:
+        return point
+    V = a[:, None] * W
+    low, high = (float(psi.slope(np.float64(side))) for side in (-1.0, 1.0))
+    random = np.random.default_rng(k * 1000003 + d)
+    best = _norms(W, b, a, psi, point[None], tangential)[0]
+    failures = 0
+    for _ in range(rounds):
+        on = W @ point + b > 0
+        change = np.where(on, low - high, high - low)
+        gradient = (np.where(on, high, low) * a) @ W
+        gain = 2.0 * change * (V @ gradient) + change**2 * (V**2).sum(1)  # of the squared norm, by this kink alone
+        promising = W[np.argsort(-gain)[: LINES // 2]]
+        directions = np.concatenate([promising, random.standard_normal((LINES - len(promising), d))])
+        met = [
+            _along(W, b, V, low, high, point, direction / np.linalg.norm(direction), radius, inside, tangential)
+            for direction in directions
+        ]
+        ends = np.array([end for _, end in met])
+        norms = _norms(W, b, a, psi, ends, tangential)
+        winner = int(norms.argmax())
+        if norms[winner] > best * (1.0 + 1e-12):
+            point, best, failures = ends[winner], norms[winner], 0
+        elif (failures := failures + 1) == _PATIENCE:
+            break
+    return point
+
+
+def _along(
+    W: np.ndarray,
+    b: np.ndarray,
+    V: np.ndarray,
+    low: float,
+    high: float,
+    point: np.ndarray,
+    direction: np.ndarray,
+    radius: float | None,
+    inside: bool,
+    tangential: bool,
+) -> tuple[float, np.ndarray]:
+    """The largest squared gradient norm over the cells that a line or great circle meets, and a point there."""
+    if radius is None or inside:
+        at_point, slope = W @ point + b, W @ direction
+        crosses = slope != 0
+        places = -at_point[crosses] / slope[crosses]
+        neurons = np.flatnonzero(crosses)
+        ends = _chord(point, direction, radius)
+        if ends is not None:
+            within = (places > ends[0]) & (places < ends[1])
+            places, neurons = places[within], neurons[within]
+        order = np.argsort(places)
+        places, neurons = places[order], neurons[order]
+        first, last = ends if ends is not None else _beyond(places)
+        edges = np.concatenate([[first], places, [last]])
+
+        def at(place: np.ndarray) -> np.ndarray:
+            return point + np.multiply.outer(place, direction)
+
+    else:
+        across = direction - (direction @ point) / (point @ point) * point
+        size = np.linalg.norm(across)
+        if size < 1e-12:
+            return 0.0, point
+        across = across * (radius / size)
+        cosine, sine = W @ point, W @ across
+        reach = np.hypot(cosine, sine)
+        cut = np.flatnonzero(np.abs(b) < reach)
+        middle, opening = np.arctan2(sine[cut], cosine[cut]), np.arccos(-b[cut] / reach[cut])
+        places = np.concatenate([middle - opening, middle + opening]) % (2.0 * np.pi)
+        neurons = np.concatenate([cut, cut])
+        order = np.argsort(places)
+        places, neurons = places[order], neurons[order]
+        edges = np.concatenate([[0.0], places, [2.0 * np.pi]])
+
+        def at(place: np.ndarray) -> np.ndarray:
+            return np.multiply.outer(np.cos(place), point) + np.multiply.outer(np.sin(place), across)
+
+    middles = 0.5 * (edges[:-1] + edges[1:])
+    on = W @ at(middles[:1])[0] + b > 0
+    started = np.where(on, high, low)
+    # A kink is crossed upwards by a neuron that was off before; each is crossed once or, on a circle, twice.
+    before = on[neurons].copy()
+    again = np.zeros(len(neurons), bool)
+    again[np.unique(neurons, return_index=True)[1]] = True
+    before[~again] = ~before[~again]
+    jumps = np.where(before, low - high, high - low)[:, None] * V[neurons]
+    gradients = np.concatenate([(started @ V)[None, :], jumps]).cumsum(0)
+    squares = (gradients**2).sum(1)
+    if tangential:
+        squares = squares - (gradients * at(middles)).sum(1) ** 2 / (point @ point)
+    wide = np.diff(edges) > _NARROW * np.maximum(np.abs(middles), np.abs(edges).max() * 1e-6)
+    squares = np.where(wide, squares, -1.0)
+    winner = int(squares.argmax())
+    return float(squares[winner]), at(middles[winner])
+
+
+def _chord(point: np.ndarray, direction: np.ndarray, radius: float | None) -> tuple[float, float] | None:
+    """Where a line enters and leaves the ball; None without one."""
+    if radius is None:
+        return None
+    along = float(point @ direction)
+    root = float(np.sqrt(max(along**2 + radius**2 - point @ point, 0.0)))
+    return -along - root, -along + root
+
+
+def _beyond(places: np.ndarray) -> tuple[float, float]:
+    """Two places before the first and behind the last kink."""
+    if not len(places):
+        return -1.0, 1.0
+    length = float(places[-1] - places[0]) + float(np.abs(places).max()) + 1.0
+    return float(places[0]) - length, float(places[-1]) + length

@@ -1,0 +1,208 @@
+"""lower <= exact <= upper on networks made to break it, sharpness, and what must not change a bound."""
+
+import math
+
+import jax
+import numpy as np
+import pytest
+from lipschitz_networks import paper_weights, random_network
+
+import lawjax
+from lawjax import TwoLayer, UserError
+from lawjax.lipschitz import certify, exact_circle, exact_space, path_product, spectral_product
+from lawjax.lipschitz.climb import climb, gradient_norms
+
+KINKED = ("relu", "leaky_relu", "abs")
+BOUNDED = (*KINKED, "tanh", "softplus", "gelu", "identity")
+
+
+def check_against_exact(rng, activation):
+    """Assert lower <= exact <= upper; returns lower/exact, upper/exact."""
+    f = random_network(rng, activation)
+    exact, found = exact_space(f), lawjax.bracket(f)
+    assert found.lower <= exact * (1 + 1e-12), f
+    assert exact <= found.upper * (1 + 1e-14), f
+    if f.dimension == 2:
+        on_circle, circle = exact_circle(f), lawjax.bracket(f, "sphere")
+        assert circle.lower <= on_circle * (1 + 1e-9) and on_circle <= circle.upper * (1 + 1e-12), f
+        along = lawjax.bracket(f, "sphere", tangential=True)
+        assert along.lower <= exact_circle(f, tangential=True) * (1 + 1e-9) <= along.upper * (1 + 1e-8), f
+    return (found.lower / exact, found.upper / exact) if exact else (1.0, 1.0)
+
+
+def assert_sharp(ratios):
+    lower, upper = np.array(ratios).T
+    assert np.median(lower) >= 0.999 and lower.min() >= 0.97, np.sort(lower)[:5]
+    assert np.median(upper) <= 1.05
+
+
+def test_the_exact_constant_lies_between():
+    rng = np.random.default_rng(0)
+    assert_sharp([check_against_exact(rng, KINKED[i % 3]) for i in range(40)])
+
+
+@pytest.mark.slow
+def test_the_exact_constant_lies_between_two_thousand_times():
+    rng = np.random.default_rng(1)
+    assert_sharp([check_against_exact(rng, KINKED[i % 3]) for i in range(2000)])
+
+
+@pytest.mark.parametrize("domain", ["space", "ball", "sphere"])
+@pytest.mark.parametrize("activation", BOUNDED)
+def test_no_sample_is_above_the_upper_bound(activation, domain):
+    rng = np.random.default_rng(BOUNDED.index(activation))
+    for _ in range(5):
+        f = random_network(rng, activation, scales=0.0)
+        found = lawjax.bracket(f, domain, radius=2.0)
+        points = rng.standard_normal((5000, f.dimension))
+        points *= 2.0 / np.linalg.norm(points, axis=1, keepdims=True)
+        if domain == "space":
+            points = points * 10 ** rng.uniform(-2, 3, (5000, 1))
+        elif domain == "ball":
+            points = points * rng.uniform(0, 1, (5000, 1))
+        sampled = gradient_norms(f, points).max()
+        assert max(sampled, found.lower) <= found.upper * (1 + 1e-12)
+        assert found.lower >= 0.97 * sampled
+        assert np.linalg.norm(found.witness) <= 2.0 * (1 + 1e-12) or domain == "space"
+
+
+@pytest.mark.parametrize(("d", "k", "value"), [(50, 100, 1.2501325), (100, 300, 1.3528114), (200, 1000, 1.5406328)])
+def test_the_relaxations_of_the_reference_networks(d, k, value):
+    """Values of LipSDP-Neuron's best open solver on the same networks; the certificate may not be above them."""
+    f = paper_weights(d, k)
+    bound = certify(f).bound
+    assert value - 2e-6 <= bound <= value
+    assert bound <= min(path_product(f), spectral_product(f))
+
+
+def test_a_linear_network_and_a_single_neuron_are_exact():
+    rng = np.random.default_rng(3)
+    W, a = rng.standard_normal((7, 5)), rng.standard_normal(7)
+    found = lawjax.bracket(TwoLayer(W, np.zeros(7), a, activation="identity"))
+    assert found.lower == pytest.approx(np.linalg.norm(a @ W), rel=1e-13)
+    assert found.upper == pytest.approx(np.linalg.norm(a @ W), rel=1e-12)
+    one = lawjax.bracket(TwoLayer(W[:1], np.ones(1), a[:1]))
+    assert one.lower == pytest.approx(abs(a[0]) * np.linalg.norm(W[0]), rel=1e-13)
+    assert one.upper == pytest.approx(one.lower, rel=1e-9)
+
+
+def test_orthonormal_rows_are_exact():
+    """Every pattern occurs, and the certificate is sqrt(sum a_l^2)."""
+    f = TwoLayer(np.eye(6), np.zeros(6), np.arange(1.0, 7.0))
+    found = lawjax.bracket(f)
+    assert found.lower == pytest.approx(math.sqrt(91), rel=1e-12) and found.upper == pytest.approx(
+        found.lower, rel=1e-8
+    )
+
+
+def test_constant_neurons_on_the_sphere_are_fixed():
+    """One neuron always on and one always off on the unit sphere: what is left is linear, so the bracket closes."""
+    f = TwoLayer([[1.0, 0.0, 0.0], [0.0, 5.0, 0.0]], [1.001, -5.001], [2.0, 100.0])
+    for domain in ("ball", "sphere"):
+        found = lawjax.bracket(f, domain)
+        assert found.lower == pytest.approx(2.0, rel=1e-12) and found.upper == pytest.approx(2.0, rel=1e-9)
+    assert lawjax.bracket(f, "ball", radius=1.1).upper > 100.0
+    assert lawjax.bracket(f).lower > 500.0
+
+
+def test_the_proxy_sees_nothing_of_a_small_cap_and_the_bracket_all():
+    """Section 3.2: random points miss every cap, so the maximum random gradient is 0."""
+    d = 50
+    centres = np.linalg.qr(np.random.default_rng(0).standard_normal((d, d)))[0]
+    f = TwoLayer(centres, np.full(d, -0.9), np.full(d, 10.0))
+    assert float(lawjax.lipschitz.max_random_gradient(f, jax.random.key(0)).maximum) == 0.0
+    assert lawjax.bracket(f, "sphere").lower == pytest.approx(10.0, rel=1e-9)
+
+
+FACTORS = np.geomspace(0.01, 100.0, 30)
+CHANGES = {
+    "permuted": lambda f: TwoLayer(f.W[::-1], f.b[::-1], f.a[::-1]),
+    "rescaled": lambda f: TwoLayer(f.W * FACTORS[:, None], f.b * FACTORS, f.a / FACTORS),
+    "split": lambda f: TwoLayer(
+        np.concatenate([f.W, f.W[:1]]),
+        np.append(f.b, f.b[0]),
+        np.concatenate([[0.3 * f.a[0]], f.a[1:], [0.7 * f.a[0]]]),
+    ),
+    "padded": lambda f: f.padded(41, 17),
+    "rotated": lambda f: TwoLayer(f.W @ np.linalg.qr(np.random.default_rng(9).standard_normal((10, 10)))[0], f.b, f.a),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_leaves_the_function_leaves_the_bounds(change):
+    rng = np.random.default_rng(4)
+    f = TwoLayer(rng.standard_normal((30, 10)), rng.standard_normal(30), rng.standard_normal(30))
+    g = CHANGES[change](f)
+    for domain in ("space", "sphere"):
+        before, after = lawjax.bracket(f, domain), lawjax.bracket(g, domain)
+        assert after.upper == pytest.approx(before.upper, rel=1e-6)
+        assert after.lower == pytest.approx(before.lower, rel=0.02)  # a search, from other starts
+
+
+def test_many_at_once_is_one_by_one():
+    rng = np.random.default_rng(6)
+    several = [random_network(rng, "relu", scales=0.0) for _ in range(6)]
+    for alone, found in zip(map(lawjax.bracket, several), lawjax.bracket(several), strict=True):
+        assert alone.upper == pytest.approx(found.upper, rel=1e-9)
+        assert alone.lower == found.lower
+    stack = jax.tree.map(lambda *leaves: np.stack(leaves), *[paper_weights(5, 8)] * 2)
+    first, second = lawjax.bracket(stack)
+    assert first.upper == second.upper == pytest.approx(lawjax.bracket(paper_weights(5, 8)).upper)
+
+
+def test_float32_weights_are_taken_as_they_are():
+    f = paper_weights(20, 40)
+    single = f.astype(np.float32)
+    assert lawjax.bracket(single).upper == pytest.approx(certify(single.astype(np.float64)).bound, rel=1e-12)
+
+
+def test_a_search_never_goes_down_and_stays_where_it_should():
+    rng = np.random.default_rng(8)
+    f = TwoLayer(rng.standard_normal((25, 6)), rng.standard_normal(25), rng.standard_normal(25))
+    starts = rng.standard_normal((8, 6))
+    starts *= 1.5 / np.linalg.norm(starts, axis=1, keepdims=True)
+    for radius, inside, tangential in [
+        (None, False, False),
+        (1.5, False, False),
+        (1.5, True, False),
+        (1.5, False, True),
+    ]:
+        ends = climb(f, starts, radius, inside, tangential)
+        assert (gradient_norms(f, ends, tangential) >= gradient_norms(f, starts, tangential)).all()
+        norms = np.linalg.norm(ends, axis=1)
+        if radius is not None:
+            assert (norms <= radius * (1 + 1e-12)).all() if inside else np.allclose(norms, radius, rtol=1e-12)
+
+
+def test_a_point_on_a_kink_proves_nothing():
+    f = TwoLayer([[1.0, 0.0], [-1.0, 0.0]], [0.0, 0.0], [1.0, 1.0])
+    assert gradient_norms(f, np.array([[0.0, 1.0], [1e-17, 1.0], [0.5, 1.0]])).tolist() == [0.0, 1.0, 1.0]
+
+
+def test_a_network_that_is_constant():
+    found = lawjax.bracket(TwoLayer(np.zeros((3, 4)), np.ones(3), np.ones(3)))
+    assert found.lower == found.upper == 0.0
+    found = lawjax.bracket(TwoLayer(np.ones((3, 4)), np.ones(3), np.zeros(3)))
+    assert found.lower == found.upper == 0.0
+
+
+def test_unbounded_slopes_have_no_upper_bound():
+    found = lawjax.bracket(paper_weights(4, 6).astype(np.float64), "sphere")
+    assert math.isfinite(found.upper)
+    f = paper_weights(4, 6)
+    found = lawjax.bracket(TwoLayer(f.W, f.b, f.a, activation="power:2"), "sphere")
+    assert found.upper == math.inf and found.lower > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"domain": "torus"}, "Unknown domain"),
+        ({"domain": "ball", "radius": -1.0}, "radius"),
+        ({"domain": "ball", "radius": math.nan}, "radius"),
+        ({"tangential": True}, "tangential"),
+    ],
+)
+def test_bad_input(arguments, match):
+    with pytest.raises(UserError, match=match):
+        lawjax.bracket(paper_weights(3, 4), **arguments)

@@ -1,0 +1,159 @@
+"""The checker takes every certificate that is written, and nothing that proves less than it says."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lipschitz_networks import paper_weights, random_network
+
+import lawjax
+from lawjax import TwoLayer, UserError, check
+from lawjax.lipschitz import certify
+
+ACTIVATIONS = ("relu", "leaky_relu", "abs", "tanh", "softplus", "gelu", "identity")
+CHECKER = Path(check.__file__)
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A network file, its certificate file, and the record in it."""
+    f = paper_weights(20, 40)
+    f.save(tmp_path / "f.npz")
+    record = certify(f).record(f)
+    (tmp_path / "c.json").write_text(json.dumps(record))
+    return f, tmp_path, record
+
+
+def verdict(folder, record=None, network=None):
+    if record is not None:
+        (folder / "c.json").write_text(json.dumps(record))
+    if network is not None:
+        network.save(folder / "f.npz")
+        if record is not None:  # as if the certificate had been made out for it
+            record = {**record, "network": check.digest(network.W, network.b, network.a, network.c, network.activation)}
+            (folder / "c.json").write_text(json.dumps(record))
+    return check.check(folder / "f.npz", folder / "c.json")
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("domain", ["space", "ball", "sphere"])
+def test_every_certificate_written_is_accepted(activation, domain, tmp_path):
+    rng = np.random.default_rng(ACTIVATIONS.index(activation))
+    for dtype in (np.float64, np.float32):
+        for _ in range(5):
+            f = random_network(rng, activation, scales=20.0 if dtype == np.float64 else 3.0).astype(dtype)
+            certificate = certify(f, domain, 1.5)
+            record = certificate.record(f)
+            assert certificate.bound <= record["bound"] <= certificate.bound * (1 + 1e-10)
+            f.save(tmp_path / "f.npz")
+            assert verdict(tmp_path, record)[0], f
+
+
+def test_what_proves_less_is_rejected(written):
+    f, folder, record = written
+    assert verdict(folder)[0]
+    strongest = int(np.argmax(np.abs(f.a) * np.linalg.norm(f.W, axis=1)))
+    weights = np.array(record["weights"])
+    doubled = weights.copy()
+    doubled[1 + strongest] *= 2.0
+    changed = f.W.copy()
+    place = np.abs(changed[strongest]).argmax()
+    changed[strongest, place] *= 1.01
+    assert not verdict(folder, {**record, "bound": record["bound"] * (1 - 1e-9)})[0]
+    assert not verdict(folder, {**record, "weights": doubled.tolist()})[0]
+    assert not verdict(folder, record, TwoLayer(f.W, f.b, f.a * (1 + 1e-9)))[0]
+    assert not verdict(folder, record, TwoLayer(changed, f.b, f.a))[0]
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_weights_must_be_positive_numbers(written, value):
+    _, folder, record = written
+    valid, why = verdict(folder, {**record, "weights": [value, *record["weights"][1:]]})
+    assert not valid and "positive" in why
+
+
+def test_other_networks_and_damaged_files_are_refused(written):
+    f, folder, record = written
+    assert "weights, but" in verdict(folder, {**record, "weights": record["weights"][1:]})[1]
+    assert "another network" in verdict(folder, {**record, "network": "0" * 64})[1]
+    assert "kind" in verdict(folder, {**record, "kind": "something else"})[1]
+    assert "domain" in verdict(folder, {**record, "domain": "torus"})[1]
+    assert "says nothing" in verdict(folder, {**record, "bound": float("nan")})[1]
+    text = json.dumps(record)
+    for damaged in (text[: len(text) // 2], "[]", "", "null", json.dumps({**record, "weights": "many"})):
+        (folder / "c.json").write_text(damaged)
+        assert "not a certificate" in check.check(folder / "f.npz", folder / "c.json")[1]
+    assert "not a certificate" in check.check(folder / "f.npz", folder / "missing.json")[1]
+    assert "not a network" in check.check(folder / "c.json", folder / "c.json")[1]
+
+
+def test_a_bound_of_the_sphere_is_none_of_the_space(tmp_path):
+    f = TwoLayer([[1.0, 0.0], [0.0, 5.0]], [2.0, -6.0], [2.0, 100.0])
+    record = certify(f, "sphere").record(f)
+    f.save(tmp_path / "f.npz")
+    assert verdict(tmp_path, record)[0] and record["bound"] == pytest.approx(2.0)
+    assert not verdict(tmp_path, {**record, "domain": "space"})[0]
+    assert not verdict(tmp_path, {**record, "radius": 2.0})[0]
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-20, 1e20, 1e150])
+def test_products_that_could_over_or_underflow(scale, tmp_path):
+    f = paper_weights(3, 5)
+    f = TwoLayer(f.W * scale, f.b, f.a)
+    f.save(tmp_path / "f.npz")
+    record = certify(f).record(f)
+    assert verdict(tmp_path, record)[0]
+    assert not verdict(tmp_path, {**record, "bound": record["bound"] * (1 - 1e-9)})[0]
+
+
+def test_a_constant_network_has_the_bound_zero(tmp_path):
+    f = TwoLayer(np.zeros((2, 3)), np.ones(2), np.ones(2))
+    f.save(tmp_path / "f.npz")
+    assert verdict(tmp_path, certify(f).record(f))[0]
+    tiny = TwoLayer(np.full((2, 3), 1e-200), np.ones(2), np.full(2, 1e-200))  # its products are no float
+    assert not verdict(tmp_path, {**certify(f).record(f)}, tiny)[0]
+
+
+def test_nothing_to_certify():
+    f = paper_weights(3, 4)
+    f = TwoLayer(f.W, f.b, f.a, activation="power:3")
+    with pytest.raises(UserError, match="no finite bound"):
+        certify(f).record(f)
+
+
+def test_the_checker_stands_alone(written):
+    """As a script, in a Python that has NumPy and not this package."""
+    _, folder, record = written
+    command = [sys.executable, "-I", str(CHECKER), str(folder / "f.npz"), str(folder / "c.json")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0 and run.stdout.startswith("Proved")
+    source = CHECKER.read_text(encoding="utf-8")
+    assert "lawjax." not in source.split('"""')[2] and "jax" not in source.split('"""')[2].replace("lawjax", "")
+    (folder / "c.json").write_text(json.dumps({**record, "bound": 0.99 * record["bound"]}))
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 1 and "do not prove" in run.stdout and not run.stderr
+
+
+def test_commands(written, tmp_path):
+    f, folder, _ = written
+
+    def lawjax_command(*arguments):
+        command = [sys.executable, "-c", "from lawjax.cli import main; main()", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    out = lawjax_command("bracket", folder / "f.npz", "--certificate", folder / "new.json", "--json")
+    assert out.returncode == 0, out.stderr
+    found = json.loads(out.stdout)
+    assert found["lower"] <= found["upper"] == lawjax.bracket(f).upper
+    np.testing.assert_allclose(np.linalg.norm(f.gradient(np.array(found["witness"]))), found["lower"], rtol=1e-12)
+    assert lawjax_command("check", folder / "f.npz", folder / "new.json").returncode == 0
+    again = lawjax_command("bracket", folder / "f.npz", "--certificate", folder / "new.json")
+    assert again.returncode == 2 and "exists already" in again.stderr and "Traceback" not in again.stderr
+    missing = lawjax_command("bracket", folder / "nothing.npz")
+    assert missing.returncode == 2 and missing.stderr.count("\n") == 1
+    (folder / "c.json").write_text("{}")
+    refused = lawjax_command("check", folder / "f.npz", folder / "c.json")
+    assert refused.returncode == 1 and not refused.stderr
