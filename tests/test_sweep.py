@@ -351,7 +351,7 @@ class Disk:
 
 STOPPED = {
     "one lane, compacted": (TRAINING, 0.0, 2),
-    "two lanes, refilled": (TRAINING, 3e6, 3),
+    "two lanes, refilled": (TRAINING, 5e6, 3),
     "mini-batches": (dataclasses.replace(TRAINING, batch_size=40), 0.0, 2),
     "sgd with momentum": (
         dataclasses.replace(TRAINING, optimizer="sgd", optimizer_options=(("momentum", 0.9),)),
