@@ -29,7 +29,7 @@ _BALL_RADII = (0.3, 0.7, 1.0)  # of those in the ball
 _CLIMB_WORK = 2e9  # floating-point operations of all searches from cell to cell together, roughly
 _MANY = 16  # searches on a small network
 _FAR = (10.0, 1e3, 1e5)  # in units of a typical kink's distance from 0
-_CORNERS = 2000  # tried on a small network
+_CORNERS = 3500  # tried on a small network
 _CORNER_DIMENSION = 12  # above it a corner has too many cells around it for a few points to meet the good ones
 
 

@@ -13,6 +13,8 @@ great circles.
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,8 @@ Array = Any
 ROUNDS = 100
 LINES = 24  # looked along from a point: towards the most promising kinks, and at random
 _NARROW = 1e-9  # relative width of a cell below which it is passed over: rounding would not find it again
-_AROUND = 8  # points around a corner
+_AROUND = 64  # points around a corner, at most, one in each cell
+_AT_RANDOM = 16  # points around it besides
 _PATIENCE = 4  # rounds in a row without a better cell, after which a search ends
 _MARGIN = 8.0  # roundings of a pre-activation within which its sign is not sure
 
@@ -112,18 +115,28 @@ def corner_points(network: TwoLayer, count: int, radius: float | None = None, in
     norms = np.linalg.norm(W, axis=1)
     W, b = W / norms[:, None], b / norms
     random = np.random.default_rng(k * 1000003 + d)
-    chosen = random.random((count, k)).argsort(1)[:, :meeting]
+    if math.comb(k, meeting) <= count:
+        chosen = np.array(list(itertools.combinations(range(k), meeting)))
+    else:
+        chosen = random.random((count, k)).argsort(1)[:, :meeting]
     left, sizes, right = np.linalg.svd(W[chosen])
     independent = sizes[:, -1] > 1e-6
     chosen, left, sizes, right = chosen[independent], left[independent], sizes[independent], right[independent]
-    target = np.einsum("nij,ni->nj", left, -b[chosen]) / sizes
-    corners = np.einsum("nj,njd->nd", target, right[:, :meeting])
+    inverse = np.einsum("njd,nj,nij->ndi", right[:, :meeting], 1.0 / sizes, left)  # of the meeting rows
+    corners = -np.einsum("ndi,ni->nd", inverse, b[chosen])
+    # Into the cells around a corner, all of them or as many at random; more of them where more kinks meet by chance.
+    sides = np.array(list(itertools.product((-1.0, 1.0), repeat=meeting))) if 2**meeting <= _AROUND else None
+    sides = random.choice((-1.0, 1.0), (_AROUND, meeting)) if sides is None else sides
+    at_random = np.broadcast_to(random.standard_normal((_AT_RANDOM, 1, d)), (_AT_RANDOM, *corners.shape))
+    away = np.concatenate([np.einsum("ndi,si->snd", inverse, sides), at_random])
     if radius is not None and not inside:
         rest = radius**2 - (corners**2).sum(1)
-        corners, line, rest = corners[rest > 0], right[rest > 0, -1], np.sqrt(rest[rest > 0])[:, None]
-        corners = np.concatenate([corners + rest * line, corners - rest * line])
+        met = rest > 0
+        corners, line, rest, away = corners[met], right[met, -1], np.sqrt(rest[met])[:, None], away[:, met]
+        corners, away = np.concatenate([corners + rest * line, corners - rest * line]), np.tile(away, (1, 2, 1))
     elif inside and radius is not None:
-        corners = corners[np.linalg.norm(corners, axis=1) < radius]
+        met = np.linalg.norm(corners, axis=1) < radius
+        corners, away = corners[met], away[:, met]
     if not len(corners):
         return corners
     # To the nearest kink that does not belong to the corner; where none does, any distance will do.
@@ -131,8 +144,7 @@ def corner_points(network: TwoLayer, count: int, radius: float | None = None, in
     distances = np.where(distances > 1e-9 * (1.0 + np.abs(corners).max(1, keepdims=True)), distances, np.inf)
     nearest = distances.min(1, keepdims=True)
     room = np.where(np.isfinite(nearest), nearest, 1.0 + np.abs(corners).max(1, keepdims=True))
-    away = random.standard_normal((_AROUND, *corners.shape))
-    away /= np.linalg.norm(away, axis=-1, keepdims=True)
+    away = away / np.linalg.norm(away, axis=-1, keepdims=True)
     return into((corners + 0.4 * room * away).reshape(-1, d), radius, inside)
 
 
