@@ -85,7 +85,7 @@ def plot(out: Path) -> None:
     store.read_config()
     table = store.table()
     plots.save(plots.figure2(table), store.paths.figures / "figure2.png")
-    store.write_table(out / "table.parquet")
+    store.write_table(store.paths.table)
     text = summary(table)
     write_atomically(out / "summary.md", text)
     print(text)

@@ -76,7 +76,7 @@ def plot(out: Path) -> None:
     table = by_rule(store.table())
     plots.save(plots.figure1(table), store.paths.figures / "figure1.png")
     plots.save(plots.figure3(table), store.paths.figures / "figure3.png")
-    store.write_table(out / "table.parquet")
+    store.write_table(store.paths.table)
     text = summary(table)
     write_atomically(out / "summary.md", text)
     print(text)

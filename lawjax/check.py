@@ -11,13 +11,17 @@ lambda_0, ..., lambda_k > 0 and any mu,
 
 Here mu = bound^2 / sum(lambda), in exact fractions, rounded down. With A = [v_l / sqrt(lambda_l)] and any matrix R,
 mu I - A A' = R R' + E is positive semidefinite if E is, and E is if its diagonal outweighs the rest of each row. R is
-a floating-point Cholesky factor of the left side less a small multiple of I; how well it does does not
-matter. Every rounding is counted: n of them have a relative error of at most g(n) = 2 n u, u = 2^-53.
+a floating-point Cholesky factor of the left side less a small multiple of I; how well it does does not matter. On a
+sphere or ball the proof may go case by case (`each_case`). For the gradient's part along the sphere,
+|grad f(x) . x| / R >= along leaves ||grad f||^2 <= bound^2 + along^2 to be proved. Every rounding is counted: n of them
+have a relative error of at most g(n) = 2 n u, u = 2^-53.
 """
 
 import hashlib
 import json
+import math
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -35,6 +39,7 @@ SLOPES = {
 }
 KIND = "lawjax certificate 1"
 KINKED = ("relu", "leaky_relu", "abs")
+TURNS = {"tanh": (0.0,), "softplus": (), "gelu": (-math.sqrt(2), math.sqrt(2))}  # where psi'' = 0
 
 
 def g(n: int) -> float:
@@ -57,40 +62,125 @@ def norms(rows: np.ndarray) -> np.ndarray:
     return np.sqrt((rows * rows).sum(1)) * (1.0 + g(rows.shape[1] + 4))
 
 
+def smooth_slope(activation: str, t: float) -> float:
+    """psi'(t) for the smooth activations."""
+    if activation == "tanh":
+        return 1.0 - math.tanh(t) ** 2
+    if activation == "softplus":
+        return 0.5 + 0.5 * math.tanh(t / 2)
+    return 0.5 * math.erfc(-t / math.sqrt(2)) + t * math.exp(-min(t * t, 1400.0) / 2) / math.sqrt(2 * math.pi)
+
+
 def slopes(W: np.ndarray, b: np.ndarray, activation: str, domain: str, radius: float) -> tuple[Any, Any]:
-    """Intervals [alpha_l, beta_l] of slopes on the domain: on a ball or sphere some neurons never cross their kink."""
+    """Intervals [alpha_l, beta_l] of slopes on the domain: on a ball or sphere pre-activations are b_l +- R ||w_l||."""
     low, high = SLOPES[activation]
     alpha, beta = np.full(len(b), low), np.full(len(b), high)
-    if domain != "space" and activation in KINKED:
-        size = np.maximum(np.abs(W).max(1), 1e-300)
-        reach = radius * (norms(W / size[:, None]) * size) * (1.0 + g(4))
+    if domain == "space":
+        return alpha, beta
+    reach = radius * safe_norms(W) * (1.0 + g(4))
+    if activation in KINKED:
         alpha[b >= reach], beta[-b >= reach] = high, low
+    elif activation in TURNS:
+        for neuron, (at, far) in enumerate(zip(b, reach, strict=True)):
+            first, last = at - far - 4 * U * (abs(at) + far), at + far + 4 * U * (abs(at) + far)
+            places = [first, last, *(turn for turn in TURNS[activation] if first <= turn <= last)]
+            values = [smooth_slope(activation, t) for t in places]
+            alpha[neuron], beta[neuron] = max(low, min(values) - 1e-13), min(high, max(values) + 1e-13)
     return alpha, beta
 
 
-def proves(
-    W: Any, b: Any, a: Any, activation: str, domain: str, radius: float, weights: np.ndarray, bound: float
-) -> bool:
-    """Whether the weights prove Lip(f) <= bound on the domain."""
-    W, b, a = (np.asarray(array, np.float64) for array in (W, b, a))
+def safe_norms(rows: np.ndarray) -> np.ndarray:
+    """Upper bounds on the norms of rows of any size."""
+    size = np.maximum(np.abs(rows).max(1), 1e-300)
+    return norms(rows / size[:, None]) * size * (1.0 + g(2))
+
+
+def each_case(
+    W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: str, statement: dict[str, Any]
+) -> Iterator[tuple[Any, Any, float]]:
+    """alpha, beta and a lower bound on |grad f(x) . x| / R for each case.
+
+    The kink of neuron l cuts the sphere in two caps; call the smaller {n_l . x > t_l R}, |n_l| = 1, 0 <= t_l < 1, its
+    cap. With s = sqrt(1 - t^2), two caps are apart if n_i . n_j < t_i t_j - s_i s_j, the cosine of the sum of their
+    angles, and i lies in j if n_i . n_j > t_i t_j + s_i s_j and t_i > t_j. A case is: in the cap of its leader, in none
+    of a leader before it; the last one has no leader. So every point lies in one of the cases.
+    """
+    domain, radius = statement["domain"], statement["radius"]
     alpha, beta = slopes(W, b, activation, domain, radius)
+    leaders = [case["leader"] for case in statement["cases"][:-1]]
+    if leaders:
+        low, high = SLOPES[activation]
+        size = np.where(W.any(1), safe_norms(W), 1.0)
+        t = -b / size / radius
+        side, cut = np.where(t >= 0, 1.0, -1.0), W.any(1) & (np.abs(t) < 1.0 - 1e-10)
+        n, t = W / size[:, None] * side[:, None], np.where(cut, np.abs(t), 0.0)
+        s, margin = np.sqrt(1.0 - t * t), 1e-10 + g(W.shape[1] + 16)
+        inside, outside = np.where(side > 0, high, low), np.where(side > 0, low, high)
+    for i, leader in enumerate(leaders):
+        if not cut[leader]:
+            raise ValueError("a leader has no cap")
+        cosine, both, rest = n @ n[leader], t * t[leader], s * s[leader]
+        lower, upper = alpha.copy(), beta.copy()
+        contains = cut & (cosine >= both + rest + margin) & (t[leader] > t)
+        lower[contains] = upper[contains] = inside[contains]
+        out = cut & (cosine <= both - rest - margin)
+        out[leaders[:i]] = True
+        lower[out] = upper[out] = outside[out]
+        lower[leader] = upper[leader] = inside[leader]
+        along = 0.0
+        if statement["tangential"]:
+            # grad f(x) . x / R: of the part that is known, over the cap; of every other neuron, on either side.
+            known = lower == upper
+            v = (np.where(known, lower, 0.0) * a) @ W
+            p, length = v @ n[leader], np.linalg.norm(v)
+            across = np.linalg.norm(v - p * n[leader]) * s[leader]
+            least = p * t[leader] - across if p >= -t[leader] * length else -length
+            most = p * t[leader] + across if p <= t[leader] * length else length
+            ends = [low * -size, low * -b / radius, high * -b / radius, high * size]
+            terms = a * np.where(known, 0.0, np.array(ends))
+            slack = 1e-10 * max(abs(low), abs(high)) * (np.abs(a) @ size)
+            along = max(least + terms.min(0).sum() - slack, -(most + terms.max(0).sum()) - slack, 0.0)
+        yield lower, upper, along
+    lower, upper = alpha.copy(), beta.copy()
+    if leaders:
+        lower[leaders] = upper[leaders] = outside[leaders]
+    yield lower, upper, 0.0
+
+
+def proves(W: Any, b: Any, a: Any, activation: str, statement: dict[str, Any], bound: float) -> bool:
+    """Whether the weights of every case prove that the gradient is at most `bound` there."""
+    W, b, a = (np.asarray(array, np.float64) for array in (W, b, a))
+    parts = zip(each_case(W, b, a, activation, statement), statement["cases"], strict=True)
+    return all(
+        proves_case(W, a, alpha, beta, along, np.array(case["neurons"], int), np.array(case["weights"], float), bound)
+        for (alpha, beta, along), case in parts
+    )
+
+
+def proves_case(
+    W: np.ndarray, a: np.ndarray, alpha: Any, beta: Any, along: float, free: Any, weights: np.ndarray, bound: float
+) -> bool:
+    """Whether weights for v_0 and the free neurons prove ||grad f||^2 <= bound^2 + along^2; other slopes are known."""
+    if weights.shape != (1 + len(free),):
+        raise ValueError(f"there are {weights.size} weights where {1 + len(free)} are needed")
+    if np.delete((alpha < beta) & (a != 0) & W.any(1), free).any():
+        raise ValueError("a neuron without a weight has an unknown slope")
     m, h = (alpha + beta) / 2, (beta - alpha) / 2 * (1.0 + g(2))
     size_w, size_a = float(np.abs(W).max()) or 1.0, float(np.abs(a).max()) or 1.0
     W, a = W / 2.0 ** np.frexp(size_w)[1], a / 2.0 ** np.frexp(size_a)[1]  # exact: a power of two
     unit = Fraction(2) ** int(np.frexp(size_w)[1] + np.frexp(size_a)[1])
     V = a[:, None] * W
-    rows = np.vstack([m @ V, h[:, None] * V])
+    rows = np.vstack([m @ V, (h[:, None] * V)[free]])
     errors = g(5) * norms(rows) + len(a) * 1e-300
     errors[0] += g(len(a) + 4) * norms((np.abs(m) @ np.abs(V))[None, :])[0]
-    live = (a != 0) & W.any(1) & ((alpha != 0) | (beta != 0))
-    if not live.any():
+    if not ((a != 0) & W.any(1) & ((alpha != 0) | (beta != 0))).any():
         return bound >= 0
-    mu = (Fraction(bound) / unit) ** 2 / sum(map(Fraction, weights.tolist()))
+    mu = ((Fraction(bound) ** 2 + Fraction(along) ** 2) / unit**2) / sum(map(Fraction, weights.tolist()))
     top = float(mu) * (1.0 - g(2))
     if not 0 < top < np.inf:
         return False
     scale = 1.0 / np.sqrt(weights)
-    keep = np.concatenate([[True], live])
+    keep = np.concatenate([[True], (a != 0)[free] & W[free].any(1)])
     A, scale, errors = (rows * scale[:, None])[keep], scale[keep], errors[keep]
     error_A = float(norms((g(5) * norms(A) + errors * scale * (1.0 + g(4)))[None, :])[0])
     if len(A) > A.shape[1]:
@@ -124,9 +214,13 @@ def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
     try:
         with open(certificate_path, encoding="utf-8") as file:
             record = json.load(file)
-        kind, domain, radius, bound = (record[name] for name in ("kind", "domain", "radius", "bound"))
-        weights, network = np.array(record["weights"], np.float64), record["network"]
-        bound, radius = float(bound), float(radius)
+        kind, network, bound = record["kind"], record["network"], float(record["bound"])
+        domain, radius, tangential = record["domain"], float(record["radius"]), bool(record["tangential"])
+        leaders = [case["leader"] for case in record["cases"]]
+        cases = [
+            {**case, "neurons": np.array(case["neurons"], int), "weights": np.array(case["weights"], float)}
+            for case in record["cases"]
+        ]
     except Exception:
         return False, f"{certificate_path} is not a certificate: it is damaged or of another kind."
     if kind != KIND:
@@ -139,18 +233,27 @@ def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
         return False, "The certificate is for another network."
     if activation not in SLOPES:
         return False, f"There is no slope interval for the activation {activation!r}."
-    if domain not in ("space", "ball", "sphere") or not 0 < radius < np.inf:
+    if domain not in ("space", "ball", "sphere") or not 0 < radius < np.inf or (tangential and domain != "sphere"):
         return False, f"The domain {domain!r} of radius {radius} is unknown."
     if not 0 <= bound < np.inf:
         return False, f"A bound of {bound} says nothing."
-    if weights.shape != (len(a) + 1,):
-        return False, f"There are {weights.size} weights, but the network needs {len(a) + 1}."
-    if not (np.isfinite(weights).all() and (weights > 0).all()):
+    if leaders[-1:] != [None] or not set(leaders[:-1]) <= set(range(len(a))) or len(set(leaders)) < len(leaders):
+        return False, "The cases do not cover the domain: their leaders must be different neurons, and at last none."
+    if len(leaders) > 1 and (domain == "space" or activation not in KINKED):
+        return False, "There are no cases on this domain or with this activation."
+    if not all(set(case["neurons"].tolist()) <= set(range(len(a))) for case in cases):
+        return False, "The certificate is for another network: it names a neuron that is not there."
+    if not all(np.isfinite(case["weights"]).all() and (case["weights"] > 0).all() for case in cases):
         return False, "The weights must be positive and finite."
-    if not proves(W, b, a, activation, domain, radius, weights, bound):
-        return False, f"The weights do not prove the bound {bound!r}."
+    statement = {"domain": domain, "radius": radius, "tangential": tangential, "cases": cases}
+    try:
+        if not proves(W, b, a, activation, statement, bound):
+            return False, f"The weights do not prove the bound {bound!r}."
+    except ValueError as error:
+        return False, f"The certificate is for another network: {error}."
+    what = "part of the gradient along the sphere" if tangential else "Lipschitz constant"
     where = "R^d" if domain == "space" else f"the {domain} of radius {radius:g}"
-    return True, f"Proved: the Lipschitz constant on {where} is at most {bound!r}."
+    return True, f"Proved: the {what} on {where} is at most {bound!r}."
 
 
 if __name__ == "__main__":

@@ -110,10 +110,11 @@ class Export:
 
 @dataclass(frozen=True)
 class Bracket:
-    """Bound a network's Lipschitz constant from both sides.
+    """Bound Lipschitz constants from both sides: one network's, or those of all networks that a run stored.
 
     Attributes:
-        file: an .npz file with W (k, d), b (k,), a (k,) and, if you like, c and activation.
+        file: an .npz file with W (k, d), b (k,), a (k,) and, if you like, c and activation; or a run directory, whose
+            table gets columns for R^d and the unit sphere. Stopped, it goes on where it was.
         domain: where: space (R^d), ball or sphere (around 0).
         radius: of the ball or sphere.
         tangential: on the sphere, count only the gradient's part along it.
@@ -130,6 +131,22 @@ class Bracket:
 
     def __call__(self) -> None:
         """Print it."""
+        if self.file.is_dir():
+            self._of_run()
+        else:
+            self._of_file()
+
+    def _of_run(self) -> None:
+        from lawjax.sweep.brackets import bracket_run, summary
+
+        if self != Bracket(self.file):
+            raise UserError(
+                f"{self.file} is a run directory, bracketed on R^d and the unit sphere without further options; "
+                "export a network to choose a domain or to get its certificate."
+            )
+        print(summary(bracket_run(self.file)))
+
+    def _of_file(self) -> None:
         import json
 
         from lawjax.lipschitz import bracket
@@ -147,6 +164,7 @@ class Bracket:
         where = "R^d" if self.domain == "space" else f"the {self.domain} of radius {self.radius:g}"
         if self.json:
             record = {**found._asdict(), "upper": found.upper if math.isfinite(found.upper) else None}
+            del record["certificate"]
             print(json.dumps({name: getattr(value, "tolist", lambda v=value: v)() for name, value in record.items()}))
         else:
             print(f"{network!r}\n{part} on {where}: between {found.lower:.9g} (a point) and {found.upper:.9g} (proved)")

@@ -29,7 +29,7 @@ TRAINING = TrainingConfig(epsilon=0.05, learning_rate=0.01, step_limit=10_000)
 CONFIG = SweepConfig(Grid((40, 60), (20,), (2, 20, 40), seeds=2), dataclasses.replace(TRAINING, step_limit=600), PROBES)
 
 # Wide networks fit at once and narrow ones never: beside them they keep a pack in motion until it is compacted.
-STUCK = SweepConfig(Grid((100,), (20, 40), (2, 100), seeds=3), TRAINING, PROBES)
+STUCK = SweepConfig(Grid((100,), (20, 40), (2, 100), seeds=3), TRAINING, dataclasses.replace(PROBES, brackets=False))
 
 # Assumptions that make a sweep look often and compact soon.
 DEVICE = dataclasses.replace(plan.DEVICES["cpu"], overhead=1e-6, compile_time=0.001, max_chunk=200)

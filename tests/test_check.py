@@ -27,6 +27,10 @@ def written(tmp_path):
     return f, tmp_path, record
 
 
+def with_weights(record, weights):
+    return {**record, "cases": [{**record["cases"][0], "weights": weights}]}
+
+
 def verdict(folder, record=None, network=None):
     if record is not None:
         (folder / "c.json").write_text(json.dumps(record))
@@ -56,14 +60,14 @@ def test_what_proves_less_is_rejected(written):
     f, folder, record = written
     assert verdict(folder)[0]
     strongest = int(np.argmax(np.abs(f.a) * np.linalg.norm(f.W, axis=1)))
-    weights = np.array(record["weights"])
+    weights = np.array(record["cases"][0]["weights"])
     doubled = weights.copy()
     doubled[1 + strongest] *= 2.0
     changed = f.W.copy()
     place = np.abs(changed[strongest]).argmax()
     changed[strongest, place] *= 1.01
     assert not verdict(folder, {**record, "bound": record["bound"] * (1 - 1e-9)})[0]
-    assert not verdict(folder, {**record, "weights": doubled.tolist()})[0]
+    assert not verdict(folder, with_weights(record, doubled.tolist()))[0]
     assert not verdict(folder, record, TwoLayer(f.W, f.b, f.a * (1 + 1e-9)))[0]
     assert not verdict(folder, record, TwoLayer(changed, f.b, f.a))[0]
 
@@ -71,19 +75,26 @@ def test_what_proves_less_is_rejected(written):
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_weights_must_be_positive_numbers(written, value):
     _, folder, record = written
-    valid, why = verdict(folder, {**record, "weights": [value, *record["weights"][1:]]})
+    valid, why = verdict(folder, with_weights(record, [value, *record["cases"][0]["weights"][1:]]))
     assert not valid and "positive" in why
 
 
 def test_other_networks_and_damaged_files_are_refused(written):
     f, folder, record = written
-    assert "weights, but" in verdict(folder, {**record, "weights": record["weights"][1:]})[1]
+    shorter = with_weights(record, record["cases"][0]["weights"][1:])
+    assert "40 weights where 41 are needed" in verdict(folder, shorter)[1]
+    assert "cover" in verdict(folder, {**record, "cases": []})[1]
+    assert "cover" in verdict(folder, {**record, "cases": [{"leader": 0, "neurons": [], "weights": [1.0]}]})[1]
+    assert (
+        "no cases"
+        in verdict(folder, {**record, "cases": [{"leader": 0, "neurons": [], "weights": [1.0]}, *record["cases"]]})[1]
+    )
     assert "another network" in verdict(folder, {**record, "network": "0" * 64})[1]
     assert "kind" in verdict(folder, {**record, "kind": "something else"})[1]
     assert "domain" in verdict(folder, {**record, "domain": "torus"})[1]
     assert "says nothing" in verdict(folder, {**record, "bound": float("nan")})[1]
     text = json.dumps(record)
-    for damaged in (text[: len(text) // 2], "[]", "", "null", json.dumps({**record, "weights": "many"})):
+    for damaged in (text[: len(text) // 2], "[]", "", "null", json.dumps(with_weights(record, "many"))):
         (folder / "c.json").write_text(damaged)
         assert "not a certificate" in check.check(folder / "f.npz", folder / "c.json")[1]
     assert "not a certificate" in check.check(folder / "f.npz", folder / "missing.json")[1]
@@ -120,7 +131,7 @@ def test_a_constant_network_has_the_bound_zero(tmp_path):
 def test_nothing_to_certify():
     f = paper_weights(3, 4)
     f = TwoLayer(f.W, f.b, f.a, activation="power:3")
-    with pytest.raises(UserError, match="no finite bound"):
+    with pytest.raises(UserError, match="unbounded"):
         certify(f).record(f)
 
 

@@ -19,7 +19,7 @@ from lawjax.sweep.store import Store
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 FIGURES = {"experiment1": ["figure2"], "experiment2": ["figure1", "figure3"]}
-SMALL = ("--points", "50", "--ascent-starts", "2", "--ascent-steps", "2")
+SMALL = ("--points", "50", "--ascent-starts", "2", "--ascent-steps", "2", "--brackets", "False")
 OVERRIDES = {
     "experiment1": ("--epsilon", "0.05", "--seeds", "1", "--n", "40", "60", "--d", "20", "--k", "20", "40"),
     "experiment2": ("--epsilon", "0.05", "--seeds", "1", "--n", "60", "--d", "20", "40", "60"),
@@ -91,7 +91,7 @@ def test_any_field_can_be_overridden_and_run_draws_nothing(name, tmp_path, scrip
     assert status == 0, errors
     record = Store(out).read_config()["configuration"]
     assert record["training"]["epsilon"] == 0.05 and record["training"]["learning_rate"] == 0.01
-    assert record["probes"] == {"points": 50, "ascent_starts": 2, "ascent_steps": 2}
+    assert record["probes"] == {"points": 50, "ascent_starts": 2, "ascent_steps": 2, "brackets": False}
     assert record["grid"]["seeds"] == 1
     assert not list((out / "figures").iterdir()) and not (out / "summary.md").exists()
     table = Store(out).table()

@@ -23,8 +23,9 @@ from lawjax.lipschitz import max_random_gradient
 from lawjax.network import TwoLayer
 from lawjax.pack import PackShape
 from lawjax.sweep import checkpoints, plan, store
+from lawjax.sweep.brackets import bracket_run
 from lawjax.sweep.grid import WIDTH_RULES, Grid, NetworkId, WidthRuleGrid
-from lawjax.sweep.measure import COLUMNS, measure
+from lawjax.sweep.measure import BRACKETS, COLUMNS, measure
 from lawjax.sweep.run import SweepConfig, _UnitRun, dataset, retrain, run
 from lawjax.sweep.store import SCHEMA, Store
 
@@ -563,3 +564,25 @@ def test_two_shards_at_once_are_the_whole_table(whole):
 def test_a_stored_network_is_a_network(finished):
     f = Store(finished).network(NetworkId(40, 20, 20, 0))
     assert isinstance(f, TwoLayer) and f.activation == CONFIG.training.activation
+
+
+def test_brackets_measured_later_are_those_of_the_sweep(tmp_path, finished):
+    """`lawjax bracket RUN_DIR` on a run without brackets, stopped after its first part and run again."""
+    config = dataclasses.replace(CONFIG, probes=dataclasses.replace(CONFIG.probes, brackets=False))
+    run(config, tmp_path, progress=False)
+    store = Store(tmp_path)
+    assert store.table()[BRACKETS[0]].null_count() == len(store.table())
+    parts = store.unbracketed()
+    bracket_run(tmp_path, progress=False)
+    for part in parts[1:]:
+        store.paths.part_brackets(part).unlink()
+    assert store.unbracketed() == parts[1:]
+    table = bracket_run(tmp_path, progress=False)
+    assert not store.unbracketed()
+    whole = Store(finished).table()
+    for column in BRACKETS:
+        np.testing.assert_allclose(table[column].to_numpy(), whole[column].to_numpy(), rtol=1e-6)
+    kept = table.filter(pl.col("fitted"))
+    assert (kept["proxy"] <= kept["upper_space"]).all() and (kept["lower_sphere"] <= kept["upper_sphere"]).all()
+    assert (kept["lower_sphere"] <= kept["lower_space"] * (1 + 1e-12)).all()
+    assert pl.read_parquet(store.paths.table).equals(table)

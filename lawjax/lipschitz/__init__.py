@@ -1,7 +1,7 @@
 """Lipschitz constants of two-layer networks: lower bounds with a witness, upper bounds with a proof, and brackets."""
 
 from lawjax.lipschitz.ascent import Ascent, ascend
-from lawjax.lipschitz.brackets import Bracket, bracket
+from lawjax.lipschitz.brackets import Bracket, bracket, brackets
 from lawjax.lipschitz.certificate import Certificate, certify
 from lawjax.lipschitz.exact import exact_circle, exact_space
 from lawjax.lipschitz.gradients import RandomGradients, max_random_gradient
@@ -14,6 +14,7 @@ __all__ = [
     "RandomGradients",
     "ascend",
     "bracket",
+    "brackets",
     "certify",
     "exact_circle",
     "exact_space",

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -28,16 +29,21 @@ import numpy as np
 from lawjax import activations, check
 from lawjax.errors import UserError
 from lawjax.lipschitz import verified
+from lawjax.lipschitz.polynomial import polynomial_bound
+from lawjax.lipschitz.slopes import cases, slope_intervals
 from lawjax.network import TwoLayer
 
 Array = Any
 
-DOMAINS = ("space", "ball", "sphere")
+DOMAINS = ("space", "ball", "sphere")  # each contains the next
 RANK = 32  # columns of the relaxation's factor; the optimum of r constraints has one of rank sqrt(2r)
 STEPS = 3000  # of the relaxation's iteration, at most
 _STEPS_BETWEEN_LOOKS = 50
-_TOLERANCE = 1e-10  # relative growth of the primal value between looks at which the iteration ends
+_TOLERANCE = 1e-8  # relative growth of the primal value between looks at which the iteration ends
 _EXTRAPOLATION = 0.8
+_BATCH = 64  # networks solved side by side on an accelerator
+_CASE_STEPS = 1000.0  # operations for each entry of a case's rows and column of the factor, roughly
+_CASE_WORK = 5e12  # operations that all cases of a network may cost
 _FLOOR = 1e-9  # of the norm of a row, below which its weight is not let fall
 
 
@@ -50,12 +56,19 @@ class Certificate:
         weights: (k + 1,), lambda: lambda_0 for the constant part, then one for each neuron, all positive, of sum one.
         domain: "space" (R^d), "ball" or "sphere" (around 0).
         radius: of the ball or sphere.
+        tangential: whether the bound is for the gradient's part along the sphere only.
+        cases: where the proof goes case by case (`lawjax.lipschitz.slopes.cases`): each one's leader, the neurons
+            whose slope is not known there, and weights for the constant part and for them.
+        candidates: (m, d), points of the domain where the gradient may be largest, if the proof came upon any.
     """
 
     bound: float
     weights: np.ndarray
     domain: str = "space"
     radius: float = 1.0
+    tangential: bool = False
+    cases: tuple[tuple[int, np.ndarray, np.ndarray], ...] = ()
+    candidates: np.ndarray | None = None
 
     def record(self, network: TwoLayer) -> dict[str, Any]:
         """What a certificate file holds, for `lawjax check`: it names the network by the digest of its weights.
@@ -65,43 +78,26 @@ class Certificate:
         Raises:
             UserError: there is no finite bound, or no checkable one.
         """
-        if not math.isfinite(self.bound):
-            raise UserError(f"There is no finite bound for the activation {network.activation!r} to certify.")
+        psi = activations.get(network.activation)
+        if psi.slope_interval is None:
+            raise UserError(
+                f"The slopes of {psi.name!r} are unbounded: its bounds are proved without weights to check."
+            )
         host = network.astype(network.W.dtype)
+        alpha, beta = slope_intervals(network, self.domain, self.radius)
+        unknown = np.flatnonzero(alpha != beta)
+        cases = [
+            {"leader": None if leader < 0 else leader, "neurons": neurons.tolist(), "weights": own.tolist()}
+            for leader, neurons, own in self.cases or ((-1, unknown, self.weights[np.append(0, 1 + unknown)]),)
+        ]
+        statement = {"domain": self.domain, "radius": self.radius, "tangential": self.tangential, "cases": cases}
         bound, more = self.bound, 1e-15
-        while not check.proves(
-            host.W, host.b, host.a, host.activation, self.domain, self.radius, self.weights, float(bound)
-        ):
+        while not check.proves(host.W, host.b, host.a, host.activation, statement, float(bound)):
             bound, more = self.bound * (1.0 + more), 4.0 * more
             if more > 1e-6:
                 raise UserError("This bound is beyond what float64 can check; rescale the network.")
-        return {
-            "kind": check.KIND,
-            "network": check.digest(host.W, host.b, host.a, host.c, host.activation),
-            "domain": self.domain,
-            "radius": self.radius,
-            "bound": float(bound),
-            "weights": self.weights.tolist(),
-        }
-
-
-def slope_intervals(network: TwoLayer, domain: str = "space", radius: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Float64 vectors alpha, beta (k,) with alpha_l <= psi' <= beta_l wherever neuron l gets on the domain.
-
-    On the ball and the sphere of radius R, neuron l sees pre-activations within b_l +- R ||w_l||. One with
-    |b_l| >= R ||w_l|| never crosses its kink: its slope is known. Infinite where psi' is unbounded.
-    """
-    psi = activations.get(network.activation)
-    W, b = np.asarray(network.W, np.float64), np.asarray(network.b, np.float64)
-    low, high = (-math.inf, math.inf) if psi.slope_interval is None else psi.slope_interval
-    alpha, beta = np.full(len(b), low), np.full(len(b), high)
-    if domain != "space" and psi.has_kink:
-        reach = verified.up(radius * verified.row_norms(W))
-        off, on = -b >= reach, b >= reach
-        left, right = (float(psi.slope(np.float64(side))) for side in (-1.0, 1.0))
-        alpha, beta = np.where(off, left, alpha), np.where(off, left, beta)
-        alpha, beta = np.where(on, right, alpha), np.where(on, right, beta)
-    return alpha, beta
+        name = check.digest(host.W, host.b, host.a, host.c, host.activation)
+        return {"kind": check.KIND, "network": name, "bound": float(bound), **statement}
 
 
 def centred_rows(network: TwoLayer, alpha: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -133,69 +129,123 @@ def proved_bound(rows: np.ndarray, errors: np.ndarray, weights: np.ndarray) -> f
     return float(verified.up(verified.spectral_norm(scaled, error) * verified.up(math.sqrt(total))))
 
 
-def certify(network: TwoLayer, domain: str = "space", radius: float = 1.0) -> Certificate:
-    """The certificate with the best weights that the relaxation's iteration finds.
+def certify(network: TwoLayer, domain: str = "space", radius: float = 1.0, tangential: bool = False) -> Certificate:
+    """The certificate with the best weights that the relaxation's iteration finds; for polynomial psi see there.
 
     Args:
-        network: one network, of any slope interval.
+        network: one network.
         domain: "space", "ball" or "sphere".
         radius: of the ball or sphere.
+        tangential: on the sphere, bound the gradient's part along it.
 
     Raises:
         UserError: a stack, an unknown domain, a radius that is not positive.
     """
-    return certify_all([network], domain, radius)[0]
+    return certify_all([network], domain, radius, tangential)[0]
 
 
-def certify_all(networks: list[TwoLayer], domain: str = "space", radius: float = 1.0) -> list[Certificate]:
-    """Certificates of networks of any sizes; those of like size are padded and solved in one batch."""
-    prepared = [_prepare(network, domain, radius) for network in networks]
-    weights = best_weights([rows for rows, _ in prepared])
-    return [
-        Certificate(_bound_or_infinity(rows, errors, own), own, domain, float(radius))
-        for (rows, errors), own in zip(prepared, weights, strict=True)
-    ]
+def certify_all(
+    networks: Sequence[TwoLayer],
+    domain: str = "space",
+    radius: float = 1.0,
+    tangential: bool = False,
+    wider: Sequence[Certificate] | None = None,
+) -> list[Certificate]:
+    """Certificates of networks of any sizes.
+
+    Args:
+        networks: single ones.
+        domain: see `certify`.
+        radius: see `certify`.
+        tangential: see `certify`.
+        wider: certificates of the same networks on a domain that contains this one. They hold here, too, and are the
+            best there are where no more is known of the slopes.
+    """
+    intervals = [_checked_intervals(network, domain, radius) for network in networks]
+    found: list[Certificate | None] = [None] * len(networks)
+    for i, network in enumerate(networks):
+        if not np.isfinite(intervals[i]).all():
+            upper, points = polynomial_bound(network, domain, radius, tangential)
+            uniform = np.full(network.n_neurons + 1, 1.0 / (network.n_neurons + 1))
+            found[i] = Certificate(upper, uniform, domain, float(radius), tangential, candidates=points)
+        elif wider is not None:
+            before = wider[i]
+            if np.array_equal(slope_intervals(network, before.domain, before.radius), intervals[i]):
+                found[i] = replace(before, domain=domain, radius=float(radius))
+    new = [i for i, one in enumerate(found) if one is None]
+    prepared = [centred_rows(networks[i], *intervals[i]) for i in new]
+    for i, of_one, own in zip(new, prepared, best_weights([rows for rows, _ in prepared]), strict=True):
+        found[i] = Certificate(proved_bound(*of_one, own), own, domain, float(radius))
+    whole = [one for one in found if one is not None]
+    if domain == "space":
+        return whole
+    return [_by_cases(*pair, tangential) for pair in zip(networks, whole, strict=True)]
 
 
-def _prepare(network: TwoLayer, domain: str, radius: float) -> tuple[np.ndarray, np.ndarray]:
+def _checked_intervals(network: TwoLayer, domain: str, radius: float) -> tuple[np.ndarray, np.ndarray]:
     if network.W.ndim != 2:
         raise UserError(f"This is a stack of shape {network.W.shape[:-2]}; certify its networks one by one.")
     if domain not in DOMAINS:
         raise UserError(f"Unknown domain {domain!r}: use one of {', '.join(DOMAINS)}.")
     if not 0 < radius < math.inf:
         raise UserError(f"The radius of the ball must be positive and finite, not {radius}.")
-    alpha, beta = slope_intervals(network, domain, radius)
-    if not np.isfinite(alpha).all():
-        return np.full((network.n_neurons + 1, network.dimension), np.inf), np.zeros(network.n_neurons + 1)
-    return centred_rows(network, alpha, beta)
+    return slope_intervals(network, domain, radius)
 
 
-def _bound_or_infinity(rows: np.ndarray, errors: np.ndarray, weights: np.ndarray) -> float:
-    return proved_bound(rows, errors, weights) if np.isfinite(rows).all() else math.inf
+def _by_cases(network: TwoLayer, whole: Certificate, tangential: bool) -> Certificate:
+    """The certificate that takes caps case by case, where there are any and it is better."""
+    whole = replace(whole, tangential=tangential)
+    parts = cases(network, whole.radius)
+    neurons = [np.flatnonzero(part.alpha != part.beta) for part in parts]
+    sizes = [(len(own) + 1.0) * min(len(own) + 1, network.dimension) for own in neurons]
+    if not parts or _CASE_STEPS * RANK * sum(sizes) + 10.0 * len(parts) * network.W.size > _CASE_WORK:
+        return whole
+    rows, errors, weights = [], [], [np.ones(1)] * len(parts)
+    for part, own in zip(parts, neurons, strict=True):
+        all_rows, all_errors = centred_rows(network, part.alpha, part.beta)
+        rows.append(all_rows[np.append(0, 1 + own)])
+        errors.append(all_errors[np.append(0, 1 + own)])
+    several = [i for i, own in enumerate(neurons) if len(own)]
+    for i, found in zip(several, best_weights([rows[i] for i in several]), strict=True):
+        weights[i] = found
+    bound = 0.0
+    for part, *of_one in zip(parts, rows, errors, weights, strict=True):
+        within = proved_bound(*of_one)
+        bound = max(bound, verified.leg(within, part.along) if tangential and part.along > 0 else within)
+    if bound >= whole.bound:
+        return whole
+    leaders = [part.leader for part in parts]
+    return replace(whole, bound=bound, cases=tuple(zip(leaders, neurons, weights, strict=True)))
 
 
 def best_weights(rows: list[np.ndarray]) -> list[np.ndarray]:
     """Weights lambda for each matrix of rows (k + 1, d), positive and of sum one, nearly the best there are."""
-    batches: dict[tuple[int, int], list[int]] = {}
-    for i, matrix in enumerate(rows):
-        batches.setdefault(_padded_size(*matrix.shape), []).append(i)
+    narrow = [_scaled(matrix) for matrix in rows]
+    narrow = [matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix for matrix in narrow]
+    groups: dict[tuple[int, int, bool], list[int]] = {}
+    for i, matrix in enumerate(narrow):
+        are_products = rows[i].shape[0] <= rows[i].shape[1]
+        groups.setdefault((*padded_size(*matrix.shape), are_products), []).append(i)
     found: list[np.ndarray] = [np.zeros(0)] * len(rows)
-    for (height, width), members in batches.items():
-        stack = np.zeros((len(members), height, width))
-        for place, i in enumerate(members):
-            stack[place, : rows[i].shape[0], : rows[i].shape[1]] = _scaled(rows[i])
-        with jax.enable_x64(True), jax.default_matmul_precision("float32"):
-            weights = np.asarray(_relaxation(jnp.asarray(stack), min(RANK, height)))
-        for place, i in enumerate(members):
-            found[i] = _usable(weights[place, : len(rows[i])], rows[i])
+    batch = 1 if jax.default_backend() == "cpu" else _BATCH
+    for (height, width, are_products), everyone in groups.items():
+        for first in range(0, len(everyone), batch):
+            members = everyone[first : first + batch]
+            stack = np.zeros((batch, height, width))
+            for place, i in enumerate(members):
+                stack[place, : narrow[i].shape[0], : narrow[i].shape[1]] = narrow[i]
+            with jax.enable_x64(True), jax.default_matmul_precision("float32"):
+                weights = np.asarray(_relaxations(jnp.asarray(stack), min(RANK, height), are_products, batch > 1))
+            for place, i in enumerate(members):
+                found[i] = _usable(weights[place, : len(rows[i])], rows[i])
     return found
 
 
-def _padded_size(height: int, width: int) -> tuple[int, int]:
-    """Sizes to pad to: few programs, little waste."""
+def padded_size(height: int, width: int) -> tuple[int, int]:
+    """Sizes to pad matrices to, so that few programs are compiled: powers of two, and closer ones where work counts."""
 
     def rounded(size: int) -> int:
-        step = max(8, 2 ** (size.bit_length() - 3))
+        step = max(16, 2 ** (size.bit_length() - (1 if size <= 256 else 3)))
         return -(-size // step) * step
 
     return rounded(height), rounded(width)
@@ -216,16 +266,18 @@ def _usable(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return weights / weights.sum()
 
 
-@functools.partial(jax.jit, static_argnames="rank")
-def _relaxation(rows: Array, rank: int) -> Array:
-    return jax.lax.map(functools.partial(_weights_of, rank=rank), rows)
+@functools.partial(jax.jit, static_argnames=("rank", "are_products", "side_by_side"))
+def _relaxations(stack: Array, rank: int, are_products: bool, side_by_side: bool) -> Array:
+    of_one = functools.partial(_weights_of, rank=rank, are_products=are_products)
+    return jax.vmap(of_one)(stack) if side_by_side else jax.lax.map(of_one, stack)
 
 
-def _weights_of(V: Array, rank: int) -> Array:
+def _weights_of(V: Array, rank: int, are_products: bool) -> Array:
     """lambda_l = ||(V V'U)_l|| at a U with rows of length one that nearly maximises ||V'U||_F.
 
-    Each step replaces U by V(V'U), rows normalised: it maximises a linear lower bound of the convex ||V'U||_F^2, which
-    therefore grows; extrapolation makes it faster.
+    Given are the rows V, or their inner products V V' where these are fewer numbers. Each step replaces U by V(V'U),
+    rows normalised: it maximises a linear lower bound of the convex ||V'U||_F^2, which therefore grows; extrapolation
+    makes it faster.
     """
     start = jax.random.normal(jax.random.key(0, impl="threefry2x32"), (V.shape[0], rank), V.dtype)
 
@@ -233,10 +285,12 @@ def _weights_of(V: Array, rank: int) -> Array:
         norms = jnp.linalg.norm(U, axis=1, keepdims=True)
         return U / jnp.where(norms > 0, norms, jnp.ones_like(norms))
 
+    def product(U: Array) -> Array:
+        return V @ U if are_products else V @ (V.T @ U)
+
     def step(_: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         U, previous = carry
-        ahead = U + _EXTRAPOLATION * (U - previous)
-        return normalised(V @ (V.T @ ahead)), U
+        return normalised(product(U + _EXTRAPOLATION * (U - previous))), U
 
     def grows(carry: tuple[Array, Array, Array, Array, Array]) -> Array:
         _, _, value, before, steps = carry
@@ -245,9 +299,9 @@ def _weights_of(V: Array, rank: int) -> Array:
     def many(carry: tuple[Array, Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array, Array]:
         U, previous, value, _, steps = carry
         U, previous = jax.lax.fori_loop(0, _STEPS_BETWEEN_LOOKS, step, (U, previous))
-        return U, previous, ((V.T @ U) ** 2).sum(), value, steps + _STEPS_BETWEEN_LOOKS
+        return U, previous, (U * product(U)).sum(), value, steps + _STEPS_BETWEEN_LOOKS
 
     U = normalised(start)
     zero = jnp.zeros((), V.dtype)
     U, *_ = jax.lax.while_loop(grows, many, (U, U, zero + 1e-300, zero, jnp.int32(0)))
-    return jnp.linalg.norm(V @ (V.T @ U), axis=1)
+    return jnp.linalg.norm(product(U), axis=1)

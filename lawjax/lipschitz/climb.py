@@ -80,15 +80,20 @@ def _norms(W: Array, b: Array, a: Array, psi: activations.Activation, points: Ar
         squares = (points**2).sum(1, keepdims=True)
         along = (gradients * points).sum(1, keepdims=True) / np.where(squares > 0, squares, 1.0)
         gradients = gradients - along * points
-    largest = np.abs(gradients).max(1, keepdims=True, initial=0.0)
-    safe = np.where(largest > 0, largest, 1.0)
-    norms = np.linalg.norm(gradients / safe, axis=1) * largest[:, 0]
+    norms = _lengths(gradients)
     if not psi.has_kink:
         return norms
-    rounding = _MARGIN * np.finfo(np.float64).eps * W.shape[1] * (np.abs(points) @ np.abs(W).T + np.abs(b))
+    reach = np.multiply.outer(_lengths(points), _lengths(W)) + np.abs(b)
+    rounding = _MARGIN * np.finfo(np.float64).eps * W.shape[1] * reach
     counts = (a != 0) & W.any(1)
     unsure = ((np.abs(pre_activations) <= rounding) & counts).any(1)
     return np.where(unsure | ~np.isfinite(norms), 0.0, norms)
+
+
+def _lengths(rows: np.ndarray) -> np.ndarray:
+    """Norms of rows whose squares may overflow."""
+    largest = np.abs(rows).max(1, keepdims=True, initial=0.0)
+    return np.linalg.norm(rows / np.where(largest > 0, largest, 1.0), axis=1) * largest[:, 0]
 
 
 def into(points: np.ndarray, radius: float | None, inside: bool) -> np.ndarray:

@@ -20,6 +20,7 @@ import scipy.sparse.linalg
 Array = Any
 _UNIT = 2.0**-53
 _TINY = 1e-300  # far above what underflow can lose, far below every rounding, in matrices scaled to entries of order 1
+_LANCZOS_TOLERANCE = 1e-6  # of an eigenvector; the eigenvalue is nearer
 _LANCZOS_FROM = 300  # rows from which Lanczos finds the largest eigenvalue sooner than all of them are found
 
 
@@ -36,6 +37,13 @@ def gamma(n: int) -> float:
 def total(values: Array) -> float:
     """An upper bound on the sum of floats."""
     return float(up(math.fsum(np.asarray(values, np.float64))))
+
+
+def leg(hypotenuse: float, other: float) -> float:
+    """An upper bound on sqrt(hypotenuse^2 - other^2) for an upper bound and a lower bound on the two; 0 at least."""
+    scale = float(_power_of_two(hypotenuse))
+    hypotenuse, other = hypotenuse / scale, other / scale
+    return float(up(math.sqrt(max(float(up(up(hypotenuse**2) - np.nextafter(other**2, 0.0))), 0.0))) * scale)
 
 
 def row_norms(rows: Array) -> np.ndarray:
@@ -77,14 +85,20 @@ def largest_eigenvalue(symmetric: Array) -> float:
     S = np.asarray(symmetric, np.float64)
     m = len(S)
     guess = max(_largest_eigenvalue_estimate(S), float(S.diagonal().max()))
-    margin = 4.0 * m * _UNIT
-    while True:
+
+    def shifted(margin: float) -> tuple[float, np.ndarray]:
         mu = guess * (1.0 + margin)
         B = -S
         np.fill_diagonal(B, np.nextafter(mu - S.diagonal(), -np.inf))
-        if _has_cholesky(B):
-            break
-        margin *= 8.0
+        return mu, B
+
+    too_little, margin = 0.0, 4.0 * m * _UNIT
+    while not _has_cholesky(shifted(margin)[1]):
+        too_little, margin = margin, 8.0 * margin
+    while margin > 2.0 * too_little > 0.0:  # a Lanczos estimate can be well below
+        middle = math.sqrt(too_little * margin)
+        too_little, margin = (too_little, middle) if _has_cholesky(shifted(middle)[1]) else (middle, margin)
+    mu, B = shifted(margin)
     # With a factor at hand, B + g/(1-g) tr(B) I is positive semidefinite for g = gamma_{m+1}; and B <= mu I - S.
     g = gamma(m + 1)
     slack = g / (1.0 - g) * total(B.diagonal()) * (1.0 + gamma(4)) + m * m * _TINY
@@ -108,6 +122,8 @@ def _largest_eigenvalue_estimate(S: np.ndarray) -> float:
         return float(np.linalg.eigvalsh(S)[-1])
     try:
         start = np.random.default_rng(0).standard_normal(len(S))
-        return float(scipy.sparse.linalg.eigsh(S, k=1, which="LA", v0=start, return_eigenvectors=False)[0])
+        # At the relaxation's optimum the largest eigenvalues come in a cluster: to tell them apart would take long.
+        options = {"tol": _LANCZOS_TOLERANCE, "v0": start, "return_eigenvectors": False}
+        return float(scipy.sparse.linalg.eigsh(S, k=1, which="LA", **options)[0])
     except scipy.sparse.linalg.ArpackError:
         return float(np.linalg.eigvalsh(S)[-1])

@@ -106,8 +106,22 @@ def load_network(path: Path, name: NetworkId) -> TwoLayer:
         field: leaf if field == "activation" else np.empty(leaf.shape, leaf.dtype)
         for field, leaf in shapes[key].items()
     }
-    leaves = _load(path, wanted)[key]
-    return TwoLayer(leaves["W"], leaves["b"], leaves["a"], leaves["c"], leaves["activation"])
+    return _network(_load(path, wanted)[key])
+
+
+def load_networks(path: Path) -> dict[NetworkId, TwoLayer]:
+    """All networks of a checkpoint.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    leaves = _load(path)
+    return {name: _network(leaves[network_name(name)]) for name in stored_networks(path)}
+
+
+def _network(leaves: Mapping[str, Any]) -> TwoLayer:
+    W, b, a, c = (np.asarray(leaves[field]) for field in ("W", "b", "a", "c"))
+    return TwoLayer(W, b, a, c, leaves["activation"])
 
 
 def stored_networks(path: Path) -> list[NetworkId]:

@@ -1,9 +1,10 @@
-"""What is measured on every finished network: the paper's proxy, the ascent, and Theorem 3's product."""
+"""What is measured on every finished network: the paper's proxy, the ascent, Theorem 3's product, and brackets."""
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,12 @@ import numpy as np
 
 from lawjax import keys
 from lawjax.errors import UserError
-from lawjax.lipschitz import ascend, max_random_gradient, path_product, spectral_product
+from lawjax.lipschitz import ascend, brackets, max_random_gradient, path_product, spectral_product
 from lawjax.network import TwoLayer
 from lawjax.sweep.grid import NetworkId
 
-COLUMNS = ("proxy", "linear_part", "residual", "ascent", "spectral_product", "path_product")
+BRACKETS = ("lower_space", "upper_space", "lower_sphere", "upper_sphere")
+COLUMNS = ("proxy", "linear_part", "residual", "ascent", "spectral_product", "path_product", *BRACKETS)
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,14 @@ class ProbeConfig:
         points: T, fresh Gaussian points of the proxy (1000 in the paper); 0 leaves the networks unmeasured.
         ascent_starts: starts of the projected gradient ascent on the sphere.
         ascent_steps: its steps.
+        brackets: whether Lipschitz constants are bounded from both sides, on R^d and on the unit sphere; `lawjax
+            bracket` does it later for a run without.
     """
 
     points: int = 1000
     ascent_starts: int = 32
     ascent_steps: int = 40
+    brackets: bool = True
 
     def __post_init__(self) -> None:
         """Check numbers."""
@@ -54,14 +59,30 @@ def measure(network: TwoLayer, name: NetworkId, config: ProbeConfig) -> dict[str
     """The columns `COLUMNS` of a folded network; all None where the configuration asks for no points.
 
     proxy, linear_part and residual are over full gradients at Gaussian points, ascent is the largest full gradient
-    norm found on the unit sphere; all four are lower estimates. The two products are upper bounds on R^d.
+    norm found on the unit sphere; all four are lower estimates. The two products are upper bounds on R^d. For the
+    brackets see `bracket_columns`.
     """
     if not config.points:
         return dict.fromkeys(COLUMNS)
+    bounds = bracket_columns([network])[0] if config.brackets else dict.fromkeys(BRACKETS)
     padded = network.padded(*_compiled_size(network.n_neurons, network.dimension))
     probes = _probe(padded, keys.probe_key(*name), np.asarray(network.dimension, network.W.dtype), config)
     values = (*map(float, probes), spectral_product(network), path_product(network))
-    return dict(zip(COLUMNS, values, strict=True))
+    return dict(zip(COLUMNS, (*values, *bounds.values()), strict=True))
+
+
+def bracket_columns(networks: Sequence[TwoLayer]) -> list[dict[str, float | None]]:
+    """The columns `BRACKETS` of networks: for R^d and the unit sphere, sup ||grad f|| between two bounds.
+
+    The lower one is ||grad f|| in float64 at a point of the domain, the upper one a certificate, proved for the float
+    weights; infinite where the slopes are unbounded.
+    """
+    found = brackets(networks, ("space", "sphere"))
+    bounds = zip(*(found[domain] for domain in ("space", "sphere")), strict=True)
+    return [
+        dict(zip(BRACKETS, (space.lower, space.upper, sphere.lower, sphere.upper), strict=True))
+        for space, sphere in bounds
+    ]
 
 
 def _compiled_size(k: int, d: int) -> tuple[int, int]:

@@ -21,6 +21,11 @@ class RunPaths(NamedTuple):
         return self.root / "config.json"
 
     @property
+    def table(self) -> Path:
+        """The whole table in one file, for other programs."""
+        return self.root / "table.parquet"
+
+    @property
     def results(self) -> Path:
         """Folder of the table's parts."""
         return self.root / "results"
@@ -29,6 +34,11 @@ class RunPaths(NamedTuple):
     def networks(self) -> Path:
         """Folder of Orbax checkpoints, one for each part of the table."""
         return self.root / "networks"
+
+    @property
+    def brackets(self) -> Path:
+        """Folder of brackets measured after the networks were stored."""
+        return self.root / "brackets"
 
     @property
     def in_flight(self) -> Path:
@@ -60,6 +70,10 @@ class RunPaths(NamedTuple):
     def part_networks(self, name: str) -> Path:
         """The networks of one commit."""
         return self.networks / f"part-{name}"
+
+    def part_brackets(self, name: str) -> Path:
+        """Brackets of the networks of one commit, where they were measured later."""
+        return self.brackets / f"part-{name}.parquet"
 
     def snapshot(self, name: str) -> Path:
         """The pack in training as of one commit."""

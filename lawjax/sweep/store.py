@@ -27,6 +27,7 @@ from lawjax.errors import UserError
 from lawjax.network import TwoLayer
 from lawjax.sweep import checkpoints
 from lawjax.sweep.grid import NetworkId
+from lawjax.sweep.measure import BRACKETS
 from lawjax.sweep.paths import RunPaths
 
 SCHEMA_VERSION = 1
@@ -45,6 +46,7 @@ SCHEMA = pl.Schema(
         "ascent": pl.Float64,
         "spectral_product": pl.Float64,
         "path_product": pl.Float64,
+        **dict.fromkeys(BRACKETS, pl.Float64),
         "seconds": pl.Float64,
         "data_model": pl.String,
         "epsilon": pl.Float64,
@@ -62,9 +64,12 @@ SCHEMA = pl.Schema(
         "points": pl.Int64,
         "ascent_starts": pl.Int64,
         "ascent_steps": pl.Int64,
+        "brackets": pl.Boolean,
         "device": pl.String,
     }
 )
+
+BRACKET_SCHEMA = pl.Schema({name: SCHEMA[name] for name in (*IDENTITY, *BRACKETS)})
 
 
 class Store:
@@ -191,12 +196,49 @@ class Store:
         return pl.concat([pl.DataFrame(schema=SCHEMA), *parts]).sort(IDENTITY)
 
     def _rows(self, part: str) -> pl.DataFrame:
-        path = self.paths.part(part)
+        rows = _read(self.paths.part(part), SCHEMA, "train its networks again")
+        brackets = self.paths.part_brackets(part)
+        if brackets.exists():
+            rows = rows.update(_read(brackets, BRACKET_SCHEMA, "measure its networks again"), on=IDENTITY)
+        return rows
+
+    def unbracketed(self) -> list[str]:
+        """The parts with networks whose Lipschitz constants have not been bracketed."""
+        names = self.paths.part_names()
+        stored = [name for name in names if self.paths.part_networks(name).exists()]
+        return [name for name in stored if self._lacks_brackets(name)]
+
+    def _lacks_brackets(self, part: str) -> bool:
+        names = set(self.network_names(part))
+        rows = self._rows(part).filter(pl.col(BRACKETS[0]).is_null())
+        return any(NetworkId(*row) in names for row in rows.select(IDENTITY).iter_rows())
+
+    def network_names(self, part: str) -> list[NetworkId]:
+        """The identities of the networks of one commit."""
+        return checkpoints.stored_networks(self.paths.part_networks(part))
+
+    def networks(self, part: str) -> dict[NetworkId, TwoLayer]:
+        """The networks of one commit.
+
+        Raises:
+            UserError: its checkpoint cannot be read.
+        """
+        return checkpoints.load_networks(self.paths.part_networks(part))
+
+    def add_brackets(self, part: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Store the columns `BRACKETS` of networks of one commit; `table` has them from then on.
+
+        Raises:
+            UserError: they could not be written.
+        """
+        path = self.paths.part_brackets(part)
         try:
-            return pl.read_parquet(path, schema=SCHEMA)
-        except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise UserError(f"{path} cannot be read ({reason}); remove it to train its networks again.") from None
+            path.parent.mkdir(exist_ok=True)
+            temporary = path.with_suffix(".tmp")
+            pl.DataFrame(list(rows), schema=BRACKET_SCHEMA, orient="row").write_parquet(temporary, compression="zstd")
+            os.replace(temporary, path)
+        except OSError as error:
+            raise UserError(f"{path} cannot be written ({error.strerror or error}).") from None
 
     def write_table(self, path: str | Path) -> None:
         """Write all rows stored so far to one Parquet file."""
@@ -235,6 +277,15 @@ class Store:
                 f"`lawjax inspect {self.paths.root}` lists those it has."
             )
         return checkpoints.load_network(self.paths.part_networks(part), name)
+
+
+def _read(path: Path, schema: pl.Schema, remedy: str) -> pl.DataFrame:
+    """A Parquet file; columns that an earlier lawjax did not have yet are null."""
+    try:
+        return pl.read_parquet(path, schema=schema, missing_columns="insert")
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path} cannot be read ({reason}); remove it to {remedy}.") from None
 
 
 @contextlib.contextmanager

@@ -1,0 +1,184 @@
+"""What is known of the slopes psi' on a domain: an interval for each neuron, and the cases that pairs of caps make.
+
+On the ball and the sphere of radius R around 0, neuron l sees pre-activations within b_l +- R ||w_l|| alone. Where psi
+is piecewise linear, the kink of a neuron cuts the sphere into two caps. The smaller one is called the neuron's cap:
+inside it the neuron has one known slope, outside it the other. Two caps that are apart are never entered at once, and
+who is in a cap inside another is in both. So the sphere falls into cases: for some leading neurons in order, the points
+of the cap of this leader that are in no cap of a leader before it, and at the end the points in no leader's cap. In
+each case the slopes of many neurons are known. What is apart on the sphere is apart in the ball, too
+(docs/certificates.md).
+
+    >>> f = TwoLayer(W=[[1.0, 0.0], [0.0, 1.0]], b=[-0.9, -0.9], a=[1.0, 1.0])
+    >>> [case.leader for case in cases(f)], [case.alpha.tolist() for case in cases(f)]
+    ([0, 1, -1], [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from lawjax import activations
+from lawjax.lipschitz import verified
+from lawjax.network import TwoLayer
+
+_MARGIN = 1e-9  # by which caps must be apart, or inside each other, to count: far above the rounding of inner products
+_SLACK = 1e-9  # of the size of the terms, taken off a lower bound for what they add up to
+_LARGEST = 6000  # neurons up to which pairs are looked at
+_SMOOTH_SLACK = 1e-12  # added to slope intervals that are computed, and not known exactly
+_TURNING = {"tanh": (0.0,), "softplus": (), "gelu": (-math.sqrt(2.0), math.sqrt(2.0))}  # where psi'' = 0
+
+
+def slope_intervals(network: TwoLayer, domain: str = "space", radius: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Float64 vectors alpha, beta (k,) with alpha_l <= psi' <= beta_l wherever neuron l gets on the domain.
+
+    On the ball and the sphere a neuron with |b_l| >= R ||w_l|| never crosses its kink: its slope is known; with a
+    smooth psi the interval is that of psi' over the pre-activations that occur. Infinite where psi' is unbounded.
+    """
+    psi = activations.get(network.activation)
+    W, b = np.asarray(network.W, np.float64), np.asarray(network.b, np.float64)
+    low, high = (-math.inf, math.inf) if psi.slope_interval is None else psi.slope_interval
+    alpha, beta = np.full(len(b), low), np.full(len(b), high)
+    if domain == "space":
+        return alpha, beta
+    reach = verified.up(radius * verified.row_norms(W))
+    if psi.has_kink:
+        left, right = _sides(network)
+        off, on = -b >= reach, b >= reach
+        return np.where(on, right, np.where(off, left, alpha)), np.where(off, left, np.where(on, right, beta))
+    if psi.name in _TURNING:
+        rounding = 1e-15 * (np.abs(b) + reach)
+        ends = np.stack([b - reach - rounding, b + reach + rounding])
+        values = [psi.slope(end) for end in ends]
+        for turn in _TURNING[psi.name]:
+            values.append(np.where((ends[0] <= turn) & (turn <= ends[1]), psi.slope(np.full(len(b), turn)), values[0]))
+        alpha = np.maximum(np.min(values, axis=0) - _SMOOTH_SLACK, low)
+        beta = np.minimum(np.max(values, axis=0) + _SMOOTH_SLACK, high)
+    return alpha, beta
+
+
+def _sides(network: TwoLayer) -> tuple[float, float]:
+    """The slopes of psi left and right of its kink."""
+    psi = activations.get(network.activation)
+    return float(psi.slope(np.float64(-1.0))), float(psi.slope(np.float64(1.0)))
+
+
+class Case(NamedTuple):
+    """A part of the sphere on which slopes are known.
+
+    Attributes:
+        leader: the neuron in whose cap the case lies, -1 for the points in no leader's cap.
+        alpha: (k,), least slopes there.
+        beta: (k,), largest slopes there.
+        along: |grad f(x) . x| / R >= along there: the part of the gradient that does not lie along the sphere.
+    """
+
+    leader: int
+    alpha: np.ndarray
+    beta: np.ndarray
+    along: float
+
+
+class _Caps(NamedTuple):
+    """Every neuron's cap {R x : |x| = 1, normal . x > height}.
+
+    Attributes:
+        normals: (k, d), of length one.
+        heights: (k,), in [0, 1).
+        exist: (k,), whether the neuron's kink cuts the sphere.
+        inside: (k,), the neuron's slope in its cap.
+        outside: (k,), and out of it.
+    """
+
+    normals: np.ndarray
+    heights: np.ndarray
+    exist: np.ndarray
+    inside: np.ndarray
+    outside: np.ndarray
+
+
+def cases(network: TwoLayer, radius: float = 1.0) -> list[Case]:
+    """The cases that pairs of caps make, in order; none where no two caps are apart.
+
+    Args:
+        network: one network of a piecewise-linear psi.
+        radius: of the sphere.
+    """
+    k = network.n_neurons
+    if not activations.get(network.activation).has_kink or k > _LARGEST:
+        return []
+    caps = _caps(network, radius)
+    cosines = caps.normals @ caps.normals.T
+    sines = np.sqrt(1.0 - caps.heights**2)
+    both = np.multiply.outer(caps.exist, caps.exist)
+    products, rest = np.multiply.outer(caps.heights, caps.heights), np.multiply.outer(sines, sines)
+    apart = both & (cosines <= products - rest - _MARGIN)
+    leaders = np.flatnonzero(apart.any(1))
+    if not len(leaders):
+        return []
+    # cap i inside cap j: not farther apart than their radii differ, and i the smaller
+    inside = both & (cosines >= products + rest + _MARGIN) & (caps.heights[:, None] > caps.heights[None, :])
+    leaders = leaders[np.argsort(-apart[leaders].sum(1), kind="stable")]
+    on_cap = np.zeros((len(leaders) + 1, k), np.int8)  # 1 in the cap, -1 out of it, 0 unknown
+    for place, leader in enumerate(leaders):
+        on_cap[place, inside[leader]] = 1
+        on_cap[place, apart[leader]] = -1
+        on_cap[place, leaders[:place]] = -1
+        on_cap[place, leader] = 1
+    on_cap[-1, leaders] = -1
+    return list(_known(network, radius, caps, leaders, on_cap))
+
+
+def _caps(network: TwoLayer, radius: float) -> _Caps:
+    W, b = np.asarray(network.W, np.float64), np.asarray(network.b, np.float64)
+    low, high = _sides(network)
+    norms = verified.row_norms(W)
+    scale = np.where(norms > 0, norms, 1.0)
+    heights = -b / scale / radius
+    exist = (norms > 0) & (np.abs(heights) < 1.0 - _MARGIN)
+    side = np.where(heights >= 0, 1.0, -1.0)
+    inside, outside = np.where(heights >= 0, high, low), np.where(heights >= 0, low, high)
+    normals = W / scale[:, None] * side[:, None]
+    return _Caps(normals, np.where(exist, np.abs(heights), 0.0), exist, inside, outside)
+
+
+def _known(network: TwoLayer, radius: float, caps: _Caps, leaders: np.ndarray, on_cap: np.ndarray) -> Iterator[Case]:
+    alpha, beta = slope_intervals(network, "sphere", radius)
+    for place, known in enumerate(on_cap):
+        own = np.where(known > 0, caps.inside, caps.outside)
+        low, high = np.where(known == 0, alpha, own), np.where(known == 0, beta, own)
+        if place == len(leaders):
+            yield Case(-1, low, high, 0.0)
+        else:
+            leader = int(leaders[place])
+            yield Case(leader, low, high, _least_along(network, radius, caps, leader, low, high))
+
+
+def _least_along(
+    network: TwoLayer, radius: float, caps: _Caps, leader: int, alpha: np.ndarray, beta: np.ndarray
+) -> float:
+    """A lower bound on |grad f(x) . x| / R over the leader's cap, from ranges of the known part and of each neuron."""
+    W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
+    norms = verified.row_norms(W)
+    known = alpha == beta
+    low, high = _range_on_cap((np.where(known, alpha, 0.0) * a) @ W, caps.normals[leader], caps.heights[leader])
+    left, right = _sides(network)
+    kink = -b / radius
+    terms = a * np.where(known, 0.0, np.stack([left * -norms, left * kink, right * kink, right * norms]))
+    low, high = low + terms.min(0).sum(), high + terms.max(0).sum()
+    slack = _SLACK * max(abs(left), abs(right)) * float(np.abs(a) @ norms)
+    return max(low - slack, -high - slack, 0.0)
+
+
+def _range_on_cap(vector: np.ndarray, normal: np.ndarray, height: float) -> tuple[float, float]:
+    """The least and the largest vector . x over unit x with normal . x >= height."""
+    along = float(vector @ normal)
+    across = float(np.linalg.norm(vector - along * normal))
+    length = math.hypot(along, across)
+    rim = math.sqrt(1.0 - height**2)
+    low = along * height - across * rim if along >= -height * length else -length
+    high = along * height + across * rim if along <= height * length else length
+    return low, high

@@ -1,0 +1,61 @@
+"""Brackets for the networks that a run directory holds without: part by part, so that it can be stopped at any time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from tqdm import tqdm
+
+from lawjax.errors import UserError
+from lawjax.sweep.measure import BRACKETS, bracket_columns
+from lawjax.sweep.store import Store
+
+
+def bracket_run(root: str | Path, progress: bool = True) -> pl.DataFrame:
+    """Bracket every stored network that has no bracket yet, and write the run's table anew.
+
+    Args:
+        root: the run directory.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The table, with the columns `BRACKETS`.
+
+    Raises:
+        UserError: it is no run directory or stores no networks, a part of it cannot be read, or it cannot be written.
+    """
+    store = Store(root)
+    store.read_config()
+    table = store.table()
+    parts = store.unbracketed()
+    if not parts and table.filter(pl.col(BRACKETS[0]).is_not_null()).is_empty():
+        raise UserError(f"{root} stores no networks to bracket; run its sweep first, with keep_networks.")
+    total = sum(len(store.network_names(part)) for part in parts)
+    with tqdm(total=total, unit=" networks", disable=not progress or not parts) as bar:
+        for part in parts:
+            networks = store.networks(part)
+            columns = bracket_columns(list(networks.values()))
+            rows = [{**name._asdict(), **bounds} for name, bounds in zip(networks, columns, strict=True)]
+            store.add_brackets(part, rows)
+            bar.update(len(rows))
+    store.write_table(store.paths.table)
+    return store.table()
+
+
+def summary(table: pl.DataFrame) -> str:
+    """How tight the brackets are, and how far below the proxy was, in a few lines."""
+    kept = table.filter(pl.col(BRACKETS[0]).is_not_null())
+    lines = [f"{len(kept)} networks bracketed"]
+    for domain, where in (("space", "R^d"), ("sphere", "the unit sphere")):
+        ratio = (kept[f"upper_{domain}"] / kept[f"lower_{domain}"]).to_numpy()
+        lines.append(f"{where}: upper/lower {_spread(ratio)}")
+    if kept["proxy"].count():
+        lines.append(f"proxy / lower bound on R^d {_spread((kept['proxy'] / kept['lower_space']).to_numpy())}")
+    return "\n".join(lines)
+
+
+def _spread(values: np.ndarray) -> str:
+    low, middle, high = np.nanquantile(values, (0.05, 0.5, 0.95))
+    return f"{middle:.3f} in the median, {low:.3f} to {high:.3f} for nine in ten, {np.nanmax(values):.3f} at most"
