@@ -2,10 +2,10 @@
 
     python experiments/experiment1.py --preset paper --out runs/exp1
 
-Preset paper: 1090 networks, n 100...2000, d 50...n, k 10...n, five seeds, epsilon = 0.02; about five minutes on two CPU
-cores. Preset laptop: a minute. Expected: a scatter whose affine fit has a positive slope and a large intercept.
-Writes figures/figure2.{png,pdf}, summary.md and table.parquet in the run directory. Any field can be overridden: see
---help.
+Preset paper: 1090 networks, n 100...2000, d 50...n, k 10...n, five seeds, epsilon = 0.02; about eight minutes on two CPU
+cores, three of them for the brackets (--brackets False leaves these out). Preset laptop: a minute. Expected: a scatter
+whose affine fit has a positive slope and a large intercept. Writes figures/figure2.{png,pdf}, figures/ratios.{png,pdf},
+summary.md and table.parquet in the run directory. Any field can be overridden: see --help.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ def summary(table: pl.DataFrame) -> str:
     counts = ", ".join(f"{count} {status}" for status, count in table.group_by("status").len().sort("status").rows())
     one_sign = table.filter((pl.col("status") == "step limit") & (pl.col("loss") <= pl.col("epsilon")))
     linear = (kept["linear_part"] / (kept["d"] / kept["n"].sqrt())).median()
-    ascent = (kept["ascent"] / kept["proxy"]).quantile
     sizes = {name: kept[name].to_numpy() for name in ("n", "d", "k")}
     seeds = kept["seed"].to_numpy()
     lines = [
@@ -58,10 +57,18 @@ def summary(table: pl.DataFrame) -> str:
         f"| proxy, power law in sqrt(n/k) | {_in_root(kept, 'proxy', fits.power_law)} |",
         f"| residual (gradient less its mean), affine in sqrt(n/k) | {_in_root(kept, 'residual', fits.affine)} |",
         f"| linear part / (d / sqrt(n)), median | {linear:.3f} |",
-        f"| ascent / proxy: 5 %, median, 95 % | {ascent(0.05):.2f}, {ascent(0.5):.2f}, {ascent(0.95):.2f} |",
+        f"| ascent / proxy: 5 %, median, 95 % | {_spread(kept['ascent'] / kept['proxy'])} |",
     ]
+    bracketed = plots.has_brackets(table)
+    if bracketed:
+        lines += [
+            f"| lower bound on R^d, affine in sqrt(n/k) | {_in_root(kept, 'lower_space', fits.affine)} |",
+            f"| proxy / lower bound on R^d: 5 %, median, 95 % | {_spread(kept['proxy'] / kept['lower_space'])} |",
+            f"| upper / lower on R^d: 5 %, median, 95 % | {_spread(kept['upper_space'] / kept['lower_space'])} |",
+            f"| the same on the unit sphere | {_spread(kept['upper_sphere'] / kept['lower_sphere'])} |",
+        ]
     if all(len(set(size)) > 1 for size in sizes.values()):
-        for name in ("proxy", "linear_part", "residual"):
+        for name in ("proxy", "linear_part", "residual", *(["lower_space"] if bracketed else [])):
             lines.append(f"| {name} in n, d, k | {fits.monomial(sizes, kept[name].to_numpy(), seeds)} |")
     lines += [
         "\n| d | networks | proxy, affine in sqrt(n/k) | residual, affine in sqrt(n/k) |",
@@ -74,17 +81,23 @@ def summary(table: pl.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _spread(ratio: pl.Series) -> str:
+    return ", ".join(f"{ratio.quantile(share):.2f}" for share in (0.05, 0.5, 0.95))
+
+
 def _in_root(kept: pl.DataFrame, column: str, fit: Callable[..., Any]) -> Any:
     """A fit of a column in sqrt(n/k)."""
     return fit((kept["n"] / kept["k"]).sqrt().to_numpy(), kept[column].to_numpy(), kept["seed"].to_numpy())
 
 
 def plot(out: Path) -> None:
-    """Draw Figure 2 and write the summary."""
+    """Draw Figure 2, and how far the probes are from the truth where there are brackets; write the summary."""
     store = Store(out)
     store.read_config()
     table = store.table()
     plots.save(plots.figure2(table), store.paths.figures / "figure2.png")
+    if plots.has_brackets(table):
+        plots.save(plots.ratios(table), store.paths.figures / "ratios.png")
     store.write_table(store.paths.table)
     text = summary(table)
     write_atomically(out / "summary.md", text)

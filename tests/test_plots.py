@@ -125,6 +125,53 @@ def test_figure2_draws_the_steepest_line_through_the_origin_below_all_points():
     assert "lower bounds on Lip(f)" in legend(plots.figure2(table, "ascent").axes[0])
 
 
+def bracketed(table):
+    """With brackets: lower bounds 1.1 times the proxy and certificates 1.3 times it."""
+    return table.with_columns(
+        lower_space=1.1 * pl.col("proxy"), upper_space=1.3 * pl.col("proxy"), spectral_product=2.6 * pl.col("proxy")
+    )
+
+
+def vertical_lines(axes):
+    return np.array([path for collection in axes.collections for path in getattr(collection, "get_segments", list)()])
+
+
+def test_figure2_shows_brackets_beside_the_proxy():
+    table = bracketed(experiment1())
+    fitted = table.filter("fitted")
+    left, right, _ = plots.figure2(table).axes
+    lines = vertical_lines(right)
+    assert lines.shape == (len(fitted), 2, 2) and not len(vertical_lines(left))
+    np.testing.assert_allclose(np.sort(lines[:, 0, 1]), np.sort(fitted["lower_space"]))
+    np.testing.assert_allclose(np.sort(lines[:, 1, 1]), np.sort(fitted["upper_space"]))
+    c = (fitted["lower_space"] / (fitted["n"] / fitted["k"]).sqrt()).min()
+    assert any(f"c = {c:.3g}" in text.get_text() for text in right.get_legend().get_texts())
+
+
+@pytest.mark.parametrize("make", [plots.figure1, plots.figure3])
+def test_figures_1_and_3_show_brackets_behind_the_proxy(make):
+    table = bracketed(experiment2())
+    axes = make(table).axes[0]
+    fitted = table.filter("fitted")
+    lines = vertical_lines(axes)
+    assert len(lines) == len(fitted)
+    np.testing.assert_allclose(np.sort(lines[:, 1, 1]), np.sort(fitted["upper_space"]))
+    assert axes.get_ylim()[1] > fitted["upper_space"].max()
+
+
+def test_ratios_are_medians_over_networks_of_one_shape():
+    table = bracketed(experiment1())
+    figure = plots.ratios(table)
+    panels = figure.axes[:3]
+    for axes, value in zip(panels, (1 / 1.1, 1.3 / 1.1, 2.0), strict=True):
+        assert f"median {value:.2f}" in axes.get_title()
+    fitted = table.filter("fitted")
+    shapes = {(row["k"] / row["n"], row["d"] / row["n"]) for row in fitted.iter_rows(named=True)}
+    assert len(panels[0].collections[0].get_offsets()) == len(shapes)
+    with pytest.raises(UserError, match="upper_space"):
+        plots.ratios(experiment1())
+
+
 def test_captions_count_every_network_asked_for():
     table = experiment1()
     ended = {status: int((table["status"] == status).sum()) for status in STATUSES}

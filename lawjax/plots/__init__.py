@@ -1,0 +1,12 @@
+"""Figures from sweep tables: Figures 1 to 3 of the paper, brackets, and the unstated choices as swept factors.
+
+A table has one row per network asked for. Only fitted networks are plotted; the caption under each figure counts the
+others, so that no network is dropped silently.
+"""
+
+from lawjax.plots.base import DPI, has_brackets, save, style
+from lawjax.plots.brackets import ratios
+from lawjax.plots.choices import factors
+from lawjax.plots.experiments import figure1, figure2, figure3
+
+__all__ = ["DPI", "factors", "figure1", "figure2", "figure3", "has_brackets", "ratios", "save", "style"]
