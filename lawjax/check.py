@@ -23,7 +23,7 @@ import math
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -95,27 +95,45 @@ def safe_norms(rows: np.ndarray) -> np.ndarray:
     return norms(rows / size[:, None]) * size * (1.0 + g(2))
 
 
+class Caps(NamedTuple):
+    """The smaller part {n_l . x > t_l R}, |n_l| = 1, 0 <= t_l < 1, into which the kink of neuron l cuts the sphere."""
+
+    n: np.ndarray
+    t: np.ndarray
+    s: np.ndarray  # sqrt(1 - t^2)
+    cut: np.ndarray  # whether there is one
+    size: np.ndarray  # bounds on ||w_l||
+    inside: np.ndarray  # the slope in it
+    outside: np.ndarray
+
+
+def caps_of(W: np.ndarray, b: np.ndarray, activation: str, radius: float) -> Caps:
+    """The caps of all neurons of a piecewise-linear activation."""
+    low, high = SLOPES[activation]
+    size = np.where(W.any(1), safe_norms(W), 1.0)
+    t = -b / size / radius
+    side, cut = np.where(t >= 0, 1.0, -1.0), W.any(1) & (np.abs(t) < 1.0 - 1e-10)
+    n, t = W / size[:, None] * side[:, None], np.where(cut, np.abs(t), 0.0)
+    inside, outside = np.where(side > 0, high, low), np.where(side > 0, low, high)
+    return Caps(n, t, np.sqrt(1.0 - t * t), cut, size, inside, outside)
+
+
 def each_case(
     W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: str, statement: dict[str, Any]
 ) -> Iterator[tuple[Any, Any, float]]:
     """alpha, beta and a lower bound on |grad f(x) . x| / R for each case.
 
-    The kink of neuron l cuts the sphere in two caps; call the smaller {n_l . x > t_l R}, |n_l| = 1, 0 <= t_l < 1, its
-    cap. With s = sqrt(1 - t^2), two caps are apart if n_i . n_j < t_i t_j - s_i s_j, the cosine of the sum of their
-    angles, and i lies in j if n_i . n_j > t_i t_j + s_i s_j and t_i > t_j. A case is: in the cap of its leader, in none
-    of a leader before it; the last one has no leader. So every point lies in one of the cases.
+    Two caps are apart if n_i . n_j < t_i t_j - s_i s_j, the cosine of the sum of their angles, and i lies in j if
+    n_i . n_j > t_i t_j + s_i s_j and t_i > t_j. A case is: in the cap of its leader, in none of a leader before it; the
+    last one has no leader. So every point lies in one of the cases.
     """
     domain, radius = statement["domain"], statement["radius"]
     alpha, beta = slopes(W, b, activation, domain, radius)
     leaders = [case["leader"] for case in statement["cases"][:-1]]
     if leaders:
         low, high = SLOPES[activation]
-        size = np.where(W.any(1), safe_norms(W), 1.0)
-        t = -b / size / radius
-        side, cut = np.where(t >= 0, 1.0, -1.0), W.any(1) & (np.abs(t) < 1.0 - 1e-10)
-        n, t = W / size[:, None] * side[:, None], np.where(cut, np.abs(t), 0.0)
-        s, margin = np.sqrt(1.0 - t * t), 1e-10 + g(W.shape[1] + 16)
-        inside, outside = np.where(side > 0, high, low), np.where(side > 0, low, high)
+        n, t, s, cut, size, inside, outside = caps_of(W, b, activation, radius)
+        margin = 1e-10 + g(W.shape[1] + 16)
     for i, leader in enumerate(leaders):
         if not cut[leader]:
             raise ValueError("a leader has no cap")
@@ -151,16 +169,34 @@ def proves(W: Any, b: Any, a: Any, activation: str, statement: dict[str, Any], b
     """Whether the weights of every case prove that the gradient is at most `bound` there."""
     W, b, a = (np.asarray(array, np.float64) for array in (W, b, a))
     parts = zip(each_case(W, b, a, activation, statement), statement["cases"], strict=True)
+    crowd = None
+    if statement["crowd"] is not None:
+        crowd = (*statement["crowd"], caps_of(W, b, activation, statement["radius"]))
     return all(
-        proves_case(W, a, alpha, beta, along, np.array(case["neurons"], int), np.array(case["weights"], float), bound)
+        proves_case(
+            W, a, alpha, beta, along, np.array(case["neurons"], int), np.array(case["weights"], float), bound, crowd
+        )
         for (alpha, beta, along), case in parts
     )
 
 
 def proves_case(
-    W: np.ndarray, a: np.ndarray, alpha: Any, beta: Any, along: float, free: Any, weights: np.ndarray, bound: float
+    W: np.ndarray,
+    a: np.ndarray,
+    alpha: Any,
+    beta: Any,
+    along: float,
+    free: Any,
+    weights: np.ndarray,
+    bound: float,
+    crowd: Any,
 ) -> bool:
-    """Whether weights for v_0 and the free neurons prove ||grad f||^2 <= bound^2 + along^2; other slopes are known."""
+    """Whether weights for v_0 and the free neurons prove ||grad f||^2 <= bound^2 + along^2; other slopes are known.
+
+    With a crowd (rho, kappa), z = x / R, and y_l = 1 in the cap of neuron l and 0 outside, what is bounded is
+    ||grad f||^2 + rho (1 - |z|^2) + 2 rho kappa sum_l t_l y_l (n_l . z - t_l), which is no less than ||grad f||^2. Its
+    largest value over z is ||grad f||^2 + rho - 2 rho kappa sum_l t_l^2 y_l + rho kappa^2 ||sum_l t_l y_l n_l||^2.
+    """
     if weights.shape != (1 + len(free),):
         raise ValueError(f"there are {weights.size} weights where {1 + len(free)} are needed")
     if np.delete((alpha < beta) & (a != 0) & W.any(1), free).any():
@@ -175,26 +211,45 @@ def proves_case(
     errors[0] += g(len(a) + 4) * norms((np.abs(m) @ np.abs(V))[None, :])[0]
     if not ((a != 0) & W.any(1) & ((alpha != 0) | (beta != 0))).any():
         return bound >= 0
-    mu = ((Fraction(bound) ** 2 + Fraction(along) ** 2) / unit**2) / sum(map(Fraction, weights.tolist()))
+    constant, linear, slack, pulls = Fraction(0), np.zeros(len(free)), 0.0, np.zeros((1 + len(free), 0))
+    if crowd is not None:
+        rho, kappa, caps = float(Fraction(crowd[0]) / unit**2), float(crowd[1]), crowd[2]
+        t, sign = caps.t[free], np.where(caps.inside == beta, 1.0, -1.0)[free]  # y = (1 + sign r) / 2
+        pulls = t[:, None] * caps.n[free]
+        pulls = 0.5 * np.sqrt(rho) * kappa * np.vstack([pulls.sum(0), sign[:, None] * pulls])
+        linear = -0.5 * rho * kappa * sign * t * t
+        constant = Fraction(rho) * (1 - Fraction(kappa) * sum(map(Fraction, (t * t).tolist())))
+        slack = g(len(a) + W.shape[1] + 80) * rho * (1.0 + 2.0 * kappa * t.sum())
+        errors = errors + g(W.shape[1] + 40) * norms(pulls)
+        errors[0] += g(len(a) + 40) * 0.5 * np.sqrt(rho) * kappa * t.sum()
+    left = (Fraction(bound) ** 2 + Fraction(along) ** 2) / unit**2 - constant - Fraction(slack)
+    mu = left / sum(map(Fraction, weights.tolist()))
     top = float(mu) * (1.0 - g(2))
     if not 0 < top < np.inf:
         return False
     scale = 1.0 / np.sqrt(weights)
-    keep = np.concatenate([[True], (a != 0)[free] & W[free].any(1)])
-    A, scale, errors = (rows * scale[:, None])[keep], scale[keep], errors[keep]
+    keep = np.concatenate([[True], (a != 0)[free] & W[free].any(1)]) | pulls.any(1)
+    A, scale, errors = (np.hstack([rows, pulls]) * scale[:, None])[keep], scale[keep], errors[keep]
     error_A = float(norms((g(5) * norms(A) + errors * scale * (1.0 + g(4)))[None, :])[0])
-    if len(A) > A.shape[1]:
+    if crowd is None and len(A) > A.shape[1]:
         A = A.T  # A A' and A' A have the same largest eigenvalue
     n, p = A.shape
     S = np.tril(A @ A.T)
     S = S + np.tril(S, -1).T
     error_S = g(p) * (np.abs(A) @ np.abs(A).sum(0)).max() * (1.0 + g(n + p)) + n * p * 1e-300
-    error_S += (2.0 * np.sqrt(top) + error_A) * error_A * (1.0 + g(8))  # of A itself, given ||A|| <= sqrt(mu)
-    target = top * np.eye(n) - S
+    if crowd is not None:
+        arrow = linear[keep[1:]] * scale[0] * scale[1:]
+        S[0, 1:] += arrow
+        S[1:, 0] += arrow
+        error_S += g(W.shape[1] + 60) * np.abs(arrow).sum() + g(2) * np.abs(S).sum(1).max() * (1.0 + g(n))
+    # Of A itself: ||A|| <= sqrt(mu) as A A' <= mu I is to be shown, or by its rows where S is more than A A'.
+    size = np.sqrt(top) if crowd is None else float(norms(norms(A)[None, :])[0])
+    error_S += (2.0 * size + error_A) * error_A * (1.0 + g(8))
     try:
-        R = np.linalg.cholesky(target - (4.0 * g(n + 2) * np.sqrt(n) * top + error_S) * np.eye(n))
+        R = np.linalg.cholesky(top * np.eye(n) - S - (4.0 * g(n + 2) * np.sqrt(n) * top + error_S) * np.eye(n))
     except np.linalg.LinAlgError:
         return False
+    target = top * np.eye(n) - S
     E = target - R @ R.T
     # What R R' is off by when computed, and the subtractions on the diagonal and in E.
     rounding = g(n + 4) * (np.abs(R) @ np.abs(R).sum(0)) + 4.0 * U * np.abs(target).sum(1)
@@ -216,6 +271,7 @@ def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
             record = json.load(file)
         kind, network, bound = record["kind"], record["network"], float(record["bound"])
         domain, radius, tangential = record["domain"], float(record["radius"]), bool(record["tangential"])
+        crowd = None if record["crowd"] is None else tuple(map(float, record["crowd"]))
         leaders = [case["leader"] for case in record["cases"]]
         cases = [
             {**case, "neurons": np.array(case["neurons"], int), "weights": np.array(case["weights"], float)}
@@ -239,13 +295,15 @@ def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
         return False, f"A bound of {bound} says nothing."
     if leaders[-1:] != [None] or not set(leaders[:-1]) <= set(range(len(a))) or len(set(leaders)) < len(leaders):
         return False, "The cases do not cover the domain: their leaders must be different neurons, and at last none."
-    if len(leaders) > 1 and (domain == "space" or activation not in KINKED):
-        return False, "There are no cases on this domain or with this activation."
+    if (len(leaders) > 1 or crowd is not None) and (domain == "space" or activation not in KINKED):
+        return False, "There are no caps on this domain or with this activation."
+    if crowd is not None and (len(leaders) > 1 or len(crowd) != 2 or not all(0 < number < np.inf for number in crowd)):
+        return False, "A crowd is two positive numbers, and has no cases."
     if not all(set(case["neurons"].tolist()) <= set(range(len(a))) for case in cases):
         return False, "The certificate is for another network: it names a neuron that is not there."
     if not all(np.isfinite(case["weights"]).all() and (case["weights"] > 0).all() for case in cases):
         return False, "The weights must be positive and finite."
-    statement = {"domain": domain, "radius": radius, "tangential": tangential, "cases": cases}
+    statement = {"domain": domain, "radius": radius, "tangential": tangential, "cases": cases, "crowd": crowd}
     try:
         if not proves(W, b, a, activation, statement, bound):
             return False, f"The weights do not prove the bound {bound!r}."

@@ -29,3 +29,16 @@ def paper_weights(d, k):
     W = rng.standard_normal((k, d)) / np.sqrt(d)
     a = rng.standard_normal(k) / np.sqrt(k)
     return TwoLayer(W, 0.1 * rng.standard_normal(k), a)
+
+
+def grouped_caps(n, d, k, seed=0):
+    """Section 3.3: groups of about n/k points of one label, a neuron each, which is 1 on its group."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n, d))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    y = rng.choice([-1.0, 1.0], n)
+    n_positive = max(1, round(k * (y > 0).mean()))
+    groups = [*np.array_split(x[y > 0], n_positive), *np.array_split(x[y < 0], k - n_positive)]
+    W = np.array([np.linalg.pinv(group) @ np.ones(len(group)) for group in groups])
+    a = np.where(np.arange(k) < n_positive, 2.0, -2.0)
+    return TwoLayer(W, np.full(k, -0.5), a)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lipschitz_networks import paper_weights, random_network
+from lipschitz_networks import grouped_caps, paper_weights, random_network
 
 import lawjax
 from lawjax import TwoLayer, UserError, check
@@ -86,7 +86,7 @@ def test_other_networks_and_damaged_files_are_refused(written):
     assert "cover" in verdict(folder, {**record, "cases": []})[1]
     assert "cover" in verdict(folder, {**record, "cases": [{"leader": 0, "neurons": [], "weights": [1.0]}]})[1]
     assert (
-        "no cases"
+        "no caps"
         in verdict(folder, {**record, "cases": [{"leader": 0, "neurons": [], "weights": [1.0]}, *record["cases"]]})[1]
     )
     assert "another network" in verdict(folder, {**record, "network": "0" * 64})[1]
@@ -118,6 +118,22 @@ def test_products_that_could_over_or_underflow(scale, tmp_path):
     record = certify(f).record(f)
     assert verdict(tmp_path, record)[0]
     assert not verdict(tmp_path, {**record, "bound": record["bound"] * (1 - 1e-9)})[0]
+
+
+def test_a_crowd_proves_its_bound_and_nothing_else(tmp_path):
+    """Section 3.3's network on the sphere, where the proof counts how many neurons can be on together."""
+    f = grouped_caps(60, 120, 30)
+    f.save(tmp_path / "f.npz")
+    record = certify(f, "sphere").record(f)
+    assert record["crowd"] is not None and verdict(tmp_path, record)[0]
+    rho, kappa = record["crowd"]
+    assert not verdict(tmp_path, {**record, "bound": record["bound"] * (1 - 1e-6)})[0]
+    for crowd in ([1.05 * rho, kappa], [rho / 1.05, kappa], [rho, 1.2 * kappa], [rho, kappa / 1.2], None):
+        assert not verdict(tmp_path, {**record, "crowd": crowd})[0]
+    assert not verdict(tmp_path, {**record, "radius": 1.1})[0]
+    for crowd in ([rho], [rho, -kappa], [float("nan"), kappa]):
+        assert "two positive numbers" in verdict(tmp_path, {**record, "crowd": crowd})[1]
+    assert "no caps" in verdict(tmp_path, {**record, "domain": "space"})[1]
 
 
 def test_a_constant_network_has_the_bound_zero(tmp_path):

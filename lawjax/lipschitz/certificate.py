@@ -29,7 +29,9 @@ import numpy as np
 from lawjax import activations, check
 from lawjax.errors import UserError
 from lawjax.lipschitz import verified
+from lawjax.lipschitz.crowds import best_crowd, proved_crowd_bound, quadratic
 from lawjax.lipschitz.polynomial import polynomial_bound
+from lawjax.lipschitz.rows import centred_rows, proved_bound
 from lawjax.lipschitz.slopes import cases, slope_intervals
 from lawjax.network import TwoLayer
 
@@ -59,6 +61,7 @@ class Certificate:
         tangential: whether the bound is for the gradient's part along the sphere only.
         cases: where the proof goes case by case (`lawjax.lipschitz.slopes.cases`): each one's leader, the neurons
             whose slope is not known there, and weights for the constant part and for them.
+        crowd: rho and kappa where the proof counts how many neurons can be on together (`lawjax.lipschitz.crowds`).
         candidates: (m, d), points of the domain where the gradient may be largest, if the proof came upon any.
     """
 
@@ -68,6 +71,7 @@ class Certificate:
     radius: float = 1.0
     tangential: bool = False
     cases: tuple[tuple[int, np.ndarray, np.ndarray], ...] = ()
+    crowd: tuple[float, float] | None = None
     candidates: np.ndarray | None = None
 
     def record(self, network: TwoLayer) -> dict[str, Any]:
@@ -90,7 +94,13 @@ class Certificate:
             {"leader": None if leader < 0 else leader, "neurons": neurons.tolist(), "weights": own.tolist()}
             for leader, neurons, own in self.cases or ((-1, unknown, self.weights[np.append(0, 1 + unknown)]),)
         ]
-        statement = {"domain": self.domain, "radius": self.radius, "tangential": self.tangential, "cases": cases}
+        statement = {
+            "domain": self.domain,
+            "radius": self.radius,
+            "tangential": self.tangential,
+            "cases": cases,
+            "crowd": None if self.crowd is None else list(self.crowd),
+        }
         bound, more = self.bound, 1e-15
         while not check.proves(host.W, host.b, host.a, host.activation, statement, float(bound)):
             bound, more = self.bound * (1.0 + more), 4.0 * more
@@ -98,35 +108,6 @@ class Certificate:
                 raise UserError("This bound is beyond what float64 can check; rescale the network.")
         name = check.digest(host.W, host.b, host.a, host.c, host.activation)
         return {"kind": check.KIND, "network": name, "bound": float(bound), **statement}
-
-
-def centred_rows(network: TwoLayer, alpha: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows v'_0, ..., v'_k in float64, shape (k + 1, d), and (k + 1,) bounds on the norms of their errors."""
-    W, a = np.asarray(network.W, np.float64), np.asarray(network.a, np.float64)
-    middle = 0.5 * alpha + 0.5 * beta
-    half = np.where(alpha == beta, 0.0, verified.up(np.maximum(beta - middle, middle - alpha)))
-    middle = np.where(alpha == beta, alpha, middle)
-    products = a[:, None] * W
-    rows = np.concatenate([(middle @ products)[None, :], half[:, None] * products])
-    magnitudes = np.abs(middle) @ np.abs(products)
-    errors = verified.gamma(4) * verified.row_norms(rows)
-    errors[0] = verified.gamma(len(a) + 4) * float(verified.row_norms(magnitudes[None, :])[0])
-    return rows, errors * (1.0 + verified.gamma(4))
-
-
-def proved_bound(rows: np.ndarray, errors: np.ndarray, weights: np.ndarray) -> float:
-    """sqrt(sum lambda) * ||Lambda^(-1/2) V'||_op, rounded upwards, for rows V' that are wrong by at most `errors`."""
-    used = (np.abs(rows).max(1, initial=0.0) > 0) | (errors > 0)
-    if not used.any():
-        return 0.0
-    rows, errors, weights = rows[used], errors[used], weights[used]
-    scale = 1.0 / np.sqrt(weights)
-    scaled = rows * scale[:, None]
-    # Three roundings of every entry, and what the rows themselves are wrong by.
-    row_errors = (verified.gamma(4) * verified.row_norms(scaled) + errors * scale) * (1.0 + verified.gamma(6))
-    error = float(verified.row_norms(row_errors[None, :])[0])
-    total = verified.total(weights)
-    return float(verified.up(verified.spectral_norm(scaled, error) * verified.up(math.sqrt(total))))
 
 
 def certify(network: TwoLayer, domain: str = "space", radius: float = 1.0, tangential: bool = False) -> Certificate:
@@ -179,7 +160,8 @@ def certify_all(
     whole = [one for one in found if one is not None]
     if domain == "space":
         return whole
-    return [_by_cases(*pair, tangential) for pair in zip(networks, whole, strict=True)]
+    by_cases = [_by_cases(*pair, tangential) for pair in zip(networks, whole, strict=True)]
+    return [_by_crowds(*pair) for pair in zip(networks, by_cases, strict=True)]
 
 
 def _checked_intervals(network: TwoLayer, domain: str, radius: float) -> tuple[np.ndarray, np.ndarray]:
@@ -216,6 +198,19 @@ def _by_cases(network: TwoLayer, whole: Certificate, tangential: bool) -> Certif
         return whole
     leaders = [part.leader for part in parts]
     return replace(whole, bound=bound, cases=tuple(zip(leaders, neurons, weights, strict=True)))
+
+
+def _by_crowds(network: TwoLayer, before: Certificate) -> Certificate:
+    """The certificate that counts how many neurons can be on together, where that is better."""
+    if not activations.get(network.activation).has_kink:
+        return before
+    alpha, beta = slope_intervals(network, before.domain, before.radius)
+    unknown = np.flatnonzero(alpha != beta)
+    of = quadratic(network, alpha, beta, before.radius)
+    found = best_crowd(of)
+    if found is None or (bound := proved_crowd_bound(of, found)) >= before.bound:
+        return before
+    return replace(before, bound=bound, cases=((-1, unknown, found.weights),), crowd=(found.rho, found.kappa))
 
 
 def best_weights(rows: list[np.ndarray]) -> list[np.ndarray]:

@@ -82,7 +82,7 @@ class Case(NamedTuple):
     along: float
 
 
-class _Caps(NamedTuple):
+class Caps(NamedTuple):
     """Every neuron's cap {R x : |x| = 1, normal . x > height}.
 
     Attributes:
@@ -110,7 +110,7 @@ def cases(network: TwoLayer, radius: float = 1.0) -> list[Case]:
     k = network.n_neurons
     if not activations.get(network.activation).has_kink or k > _LARGEST:
         return []
-    caps = _caps(network, radius)
+    caps = caps_of(network, radius)
     cosines = caps.normals @ caps.normals.T
     sines = np.sqrt(1.0 - caps.heights**2)
     both = np.multiply.outer(caps.exist, caps.exist)
@@ -132,7 +132,8 @@ def cases(network: TwoLayer, radius: float = 1.0) -> list[Case]:
     return list(_known(network, radius, caps, leaders, on_cap))
 
 
-def _caps(network: TwoLayer, radius: float) -> _Caps:
+def caps_of(network: TwoLayer, radius: float) -> Caps:
+    """The caps of all neurons; those without one have height 0."""
     W, b = np.asarray(network.W, np.float64), np.asarray(network.b, np.float64)
     low, high = _sides(network)
     norms = verified.row_norms(W)
@@ -142,10 +143,10 @@ def _caps(network: TwoLayer, radius: float) -> _Caps:
     side = np.where(heights >= 0, 1.0, -1.0)
     inside, outside = np.where(heights >= 0, high, low), np.where(heights >= 0, low, high)
     normals = W / scale[:, None] * side[:, None]
-    return _Caps(normals, np.where(exist, np.abs(heights), 0.0), exist, inside, outside)
+    return Caps(normals, np.where(exist, np.abs(heights), 0.0), exist, inside, outside)
 
 
-def _known(network: TwoLayer, radius: float, caps: _Caps, leaders: np.ndarray, on_cap: np.ndarray) -> Iterator[Case]:
+def _known(network: TwoLayer, radius: float, caps: Caps, leaders: np.ndarray, on_cap: np.ndarray) -> Iterator[Case]:
     alpha, beta = slope_intervals(network, "sphere", radius)
     for place, known in enumerate(on_cap):
         own = np.where(known > 0, caps.inside, caps.outside)
@@ -158,7 +159,7 @@ def _known(network: TwoLayer, radius: float, caps: _Caps, leaders: np.ndarray, o
 
 
 def _least_along(
-    network: TwoLayer, radius: float, caps: _Caps, leader: int, alpha: np.ndarray, beta: np.ndarray
+    network: TwoLayer, radius: float, caps: Caps, leader: int, alpha: np.ndarray, beta: np.ndarray
 ) -> float:
     """A lower bound on |grad f(x) . x| / R over the leader's cap, from ranges of the known part and of each neuron."""
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))

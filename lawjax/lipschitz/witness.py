@@ -41,6 +41,8 @@ _ASCENT_WORK = 3e10  # floating-point operations of an ascent, roughly, above wh
 _BATCH = 64  # networks whose ascents run side by side on an accelerator
 _CLIMB_WORK = (5e8, 5e7)  # operations of all searches from cell to cell of a small and a large network, roughly
 _MANY = 16  # of these searches on a small network
+_WALKERS = 16  # walks at random for smooth psi
+_WALK = 40  # steps of each
 _FAR = (10.0, 1e3, 1e5)  # in units of a typical kink's distance from 0
 _CORNERS = 3500  # tried on a small network
 _CORNER_WORK = 2e9
@@ -247,8 +249,9 @@ def _problem(searched: Searched, certificate: Certificate) -> _Problem:
 
 def _typical(network: TwoLayer) -> float:
     """The distance of a typical kink from 0, 1 where they pass through it."""
-    distances = np.abs(network.b) / np.maximum(np.linalg.norm(network.W, axis=1), 1e-300)
-    return float(np.median(distances)) or 1.0
+    norms = np.linalg.norm(network.W, axis=1)
+    distances = np.abs(network.b[norms > 0]) / norms[norms > 0]
+    return (float(np.median(distances)) if distances.size else 0.0) or 1.0
 
 
 def _balanced(network: TwoLayer) -> TwoLayer:
@@ -403,20 +406,23 @@ def _further(problem: _Problem, points: np.ndarray, tangential: bool) -> np.ndar
 
 
 def _wander(problem: _Problem, points: np.ndarray, tangential: bool) -> np.ndarray:
-    """For smooth psi: the points, random ones at many scales, and a walk at random that starts from the best of all."""
+    """For smooth psi: the points, random ones at many scales, and walks at random that start from the best of all."""
     network, typical, radius, inside = problem.network, problem.typical, problem.radius, problem.inside
     d = network.dimension
     random = np.random.default_rng(2)
-    count = int(np.clip(problem.climb_work / (100.0 * network.W.size), 10, 1000))
+    count = int(np.clip(problem.climb_work / (100.0 * network.W.size), 10, 5000))
 
     def drawn(scales: np.ndarray) -> np.ndarray:
-        directions = random.standard_normal((len(scales), d))
-        return directions * (scales / np.linalg.norm(directions, axis=1))[:, None]
+        directions = random.standard_normal((*scales.shape, d))
+        return directions * (scales / np.linalg.norm(directions, axis=-1))[..., None]
 
     points = np.concatenate([points, into(drawn(typical * 10.0 ** random.uniform(-2, 3, count)), radius, inside)])
-    best = points[int(gradient_norms(network, points, tangential).argmax())]
-    for _ in range(20):
-        steps = drawn((typical + np.linalg.norm(best)) * 10.0 ** random.uniform(-4, 0, count // 10 + 1))
-        tried = np.concatenate([best[None], into(best + steps, radius, inside)])
-        best = tried[int(gradient_norms(network, tried, tangential).argmax())]
-    return np.concatenate([points, best[None]])
+    order = np.argsort(-gradient_norms(network, points, tangential), kind="stable")
+    walkers = points[order[:_WALKERS]]
+    for _ in range(_WALK):
+        lengths = typical + np.linalg.norm(walkers, axis=1)
+        scales = lengths[:, None] * 10.0 ** random.uniform(-4, 0, (len(walkers), count // 100 + 2))
+        tried = np.concatenate([walkers[:, None], into(walkers[:, None] + drawn(scales), radius, inside)], axis=1)
+        norms = gradient_norms(network, tried.reshape(-1, d), tangential).reshape(tried.shape[:2])
+        walkers = tried[np.arange(len(walkers)), norms.argmax(1)]
+    return np.concatenate([points, walkers])
