@@ -31,7 +31,7 @@ from lawjax.errors import UserError
 from lawjax.lipschitz import verified
 from lawjax.lipschitz.crowds import best_crowd, proved_crowd_bound, quadratic
 from lawjax.lipschitz.polynomial import polynomial_bound
-from lawjax.lipschitz.rows import centred_rows, proved_bound
+from lawjax.lipschitz.rows import centred_rows, proved_bound, rows_of_cases
 from lawjax.lipschitz.slopes import cases, slope_intervals
 from lawjax.network import TwoLayer
 
@@ -182,11 +182,9 @@ def _by_cases(network: TwoLayer, whole: Certificate, tangential: bool) -> Certif
     sizes = [(len(own) + 1.0) * min(len(own) + 1, network.dimension) for own in neurons]
     if not parts or _CASE_STEPS * RANK * sum(sizes) + 10.0 * len(parts) * network.W.size > _CASE_WORK:
         return whole
-    rows, errors, weights = [], [], [np.ones(1)] * len(parts)
-    for part, own in zip(parts, neurons, strict=True):
-        all_rows, all_errors = centred_rows(network, part.alpha, part.beta)
-        rows.append(all_rows[np.append(0, 1 + own)])
-        errors.append(all_errors[np.append(0, 1 + own)])
+    alpha, beta = (np.stack([getattr(part, name) for part in parts]) for name in ("alpha", "beta"))
+    rows, errors = zip(*rows_of_cases(network, alpha, beta, neurons), strict=True)
+    weights = [np.ones(1)] * len(parts)
     several = [i for i, own in enumerate(neurons) if len(own)]
     for i, found in zip(several, best_weights([rows[i] for i in several]), strict=True):
         weights[i] = found

@@ -19,7 +19,7 @@ import numpy as np
 import scipy.optimize
 
 from lawjax.lipschitz import verified
-from lawjax.lipschitz.rows import centred_rows
+from lawjax.lipschitz.rows import rows_of_cases
 from lawjax.lipschitz.slopes import caps_of
 from lawjax.network import TwoLayer
 
@@ -65,14 +65,13 @@ class Quadratic(NamedTuple):
 def quadratic(network: TwoLayer, alpha: np.ndarray, beta: np.ndarray, radius: float) -> Quadratic:
     """What the bound is about, over the neurons with alpha < beta; r_l = 1 where their slope is beta."""
     free = np.flatnonzero(alpha != beta)
-    rows, errors = centred_rows(network, alpha, beta)
+    ((rows, errors),) = rows_of_cases(network, alpha[None], beta[None], [free])
     caps = caps_of(network, radius)
     heights = caps.heights[free]
     signs = np.where(caps.inside == beta, 1.0, -1.0)[free]
     pulled = heights[:, None] * caps.normals[free]
-    used = np.append(0, 1 + free)
     normals = np.concatenate([pulled.sum(0)[None], signs[:, None] * pulled])
-    return Quadratic(rows[used], errors[used], normals, signs * heights**2)
+    return Quadratic(rows, errors, normals, signs * heights**2)
 
 
 def best_crowd(of: Quadratic) -> Crowd | None:

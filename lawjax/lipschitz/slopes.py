@@ -148,36 +148,38 @@ def caps_of(network: TwoLayer, radius: float) -> Caps:
 
 def _known(network: TwoLayer, radius: float, caps: Caps, leaders: np.ndarray, on_cap: np.ndarray) -> Iterator[Case]:
     alpha, beta = slope_intervals(network, "sphere", radius)
-    for place, known in enumerate(on_cap):
-        own = np.where(known > 0, caps.inside, caps.outside)
-        low, high = np.where(known == 0, alpha, own), np.where(known == 0, beta, own)
-        if place == len(leaders):
-            yield Case(-1, low, high, 0.0)
-        else:
-            leader = int(leaders[place])
-            yield Case(leader, low, high, _least_along(network, radius, caps, leader, low, high))
+    own = np.where(on_cap > 0, caps.inside, caps.outside)
+    low, high = np.where(on_cap == 0, alpha, own), np.where(on_cap == 0, beta, own)
+    along = _least_along(network, radius, caps, leaders, low[:-1], high[:-1])
+    for place, leader in enumerate(leaders):
+        yield Case(int(leader), low[place], high[place], float(along[place]))
+    yield Case(-1, low[-1], high[-1], 0.0)
 
 
 def _least_along(
-    network: TwoLayer, radius: float, caps: Caps, leader: int, alpha: np.ndarray, beta: np.ndarray
-) -> float:
-    """A lower bound on |grad f(x) . x| / R over the leader's cap, from ranges of the known part and of each neuron."""
+    network: TwoLayer, radius: float, caps: Caps, leaders: np.ndarray, alpha: np.ndarray, beta: np.ndarray
+) -> np.ndarray:
+    """Lower bounds (m,) on |grad f(x) . x| / R over leaders' caps, from ranges of the known part and of each neuron."""
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
     norms = verified.row_norms(W)
     known = alpha == beta
-    low, high = _range_on_cap((np.where(known, alpha, 0.0) * a) @ W, caps.normals[leader], caps.heights[leader])
+    fixed = (np.where(known, alpha, 0.0) * a) @ W
     left, right = _sides(network)
     kink = -b / radius
-    terms = a * np.where(known, 0.0, np.stack([left * -norms, left * kink, right * kink, right * norms]))
-    low, high = low + terms.min(0).sum(), high + terms.max(0).sum()
+    ends = a * np.stack([left * -norms, left * kink, right * kink, right * norms])
+    others = np.where(known, 0.0, 1.0)
     slack = _SLACK * max(abs(left), abs(right)) * float(np.abs(a) @ norms)
-    return max(low - slack, -high - slack, 0.0)
+    low, high = others @ ends.min(0) - slack, others @ ends.max(0) + slack
+    for place, leader in enumerate(leaders):
+        own_low, own_high = _range_on_cap(fixed[place], caps.normals[leader], caps.heights[leader])
+        low[place], high[place] = low[place] + own_low, high[place] + own_high
+    return np.maximum(np.maximum(low, -high), 0.0)
 
 
 def _range_on_cap(vector: np.ndarray, normal: np.ndarray, height: float) -> tuple[float, float]:
     """The least and the largest vector . x over unit x with normal . x >= height."""
-    along = float(vector @ normal)
-    across = float(np.linalg.norm(vector - along * normal))
+    along = float((vector * normal).sum())
+    across = float(np.sqrt(((vector - along * normal) ** 2).sum()))
     length = math.hypot(along, across)
     rim = math.sqrt(1.0 - height**2)
     low = along * height - across * rim if along >= -height * length else -length
