@@ -233,6 +233,23 @@ def test_many_at_once_is_one_by_one():
     assert first.upper == second.upper == pytest.approx(lawjax.bracket(paper_weights(5, 8)).upper)
 
 
+@pytest.mark.parametrize("domain", ["space", "ball", "sphere"])
+@pytest.mark.parametrize("d", [3, 40])
+def test_points_given_are_looked_at(domain, d):
+    """The lower bound is never below the gradient at a point of the domain that is given."""
+    random = np.random.default_rng(5)
+    f = TwoLayer(random.standard_normal((30, d)), random.standard_normal(30), 0.01 * random.standard_normal(30))
+    centre = random.standard_normal(d)
+    centre /= np.linalg.norm(centre)
+    found = lawjax.bracket(f, domain, points=np.stack([centre, -centre]))
+    assert found.lower >= gradient_norms(f, np.stack([centre, -centre])).max() * (1 - 1e-12)
+    assert found.lower <= found.upper
+    with pytest.raises(UserError, match="shape"):
+        lawjax.bracket(f, domain, points=np.ones((2, d + 1)))
+    with pytest.raises(UserError, match="not zero"):
+        lawjax.bracket(f, domain, points=np.zeros((1, d)))
+
+
 def test_float32_weights_are_taken_as_they_are():
     f = paper_weights(20, 40)
     single = f.astype(np.float32)

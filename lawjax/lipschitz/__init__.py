@@ -5,12 +5,17 @@ from lawjax.lipschitz.brackets import Bracket, bracket, brackets
 from lawjax.lipschitz.certificate import Certificate, certify
 from lawjax.lipschitz.exact import exact_circle, exact_space
 from lawjax.lipschitz.gradients import RandomGradients, max_random_gradient
+from lawjax.lipschitz.pairs import KinkBound, PairBound, kink_bound, pair_bound
+from lawjax.lipschitz.polynomial import PolynomialBound, polynomial_bound
 from lawjax.lipschitz.products import path_product, spectral_product
 
 __all__ = [
     "Ascent",
     "Bracket",
     "Certificate",
+    "KinkBound",
+    "PairBound",
+    "PolynomialBound",
     "RandomGradients",
     "ascend",
     "bracket",
@@ -18,7 +23,10 @@ __all__ = [
     "certify",
     "exact_circle",
     "exact_space",
+    "kink_bound",
     "max_random_gradient",
+    "pair_bound",
     "path_product",
+    "polynomial_bound",
     "spectral_product",
 ]

@@ -58,6 +58,7 @@ def bracket(
     key: Array | None = None,
     starts: int = 32,
     steps: int = 60,
+    points: Array | None = None,
 ) -> Any:
     """The bracket of a network; of a stack or a list of networks of any shapes, the list of their brackets.
 
@@ -69,12 +70,14 @@ def bracket(
         key: a JAX key for the random starts; a fixed one unless given.
         starts: of each ascent.
         steps: of each ascent.
+        points: (m, d), where to look first, such as training data; moved along their rays into the domain.
 
     Raises:
-        UserError: an unknown domain, a radius that is not positive, `tangential` off the sphere.
+        UserError: an unknown domain, a radius that is not positive, `tangential` off the sphere, points of another
+            dimension.
     """
     alone = isinstance(networks, TwoLayer) and networks.W.ndim == 2
-    found = brackets(_singles(networks), (domain,), radius, tangential, key, starts, steps)[domain]
+    found = brackets(_singles(networks), (domain,), radius, tangential, key, starts, steps, points)[domain]
     return found[0] if alone else found
 
 
@@ -86,6 +89,7 @@ def brackets(
     key: Array | None = None,
     starts: int = 32,
     steps: int = 60,
+    points: Array | None = None,
 ) -> dict[str, list[Bracket]]:
     """Brackets of single networks on several domains, which costs less than one domain after the other.
 
@@ -98,6 +102,7 @@ def brackets(
         if tangential and domain != "sphere":
             raise UserError(f"tangential=True is for the sphere; on the domain {domain!r} the whole gradient counts.")
     key = jax.random.key(0, impl="threefry2x32") if key is None else key
+    given = None if points is None else _checked_points(points, networks)
     certificates: dict[str, list[Certificate]] = {}
     for domain in filter(domains.__contains__, DOMAINS):  # the widest first
         wider = next(reversed(certificates.values()), None)
@@ -108,7 +113,7 @@ def brackets(
     found: dict[str, list[Bracket]] = {}
     for domain in reversed(certificates):
         within = [one.witness for one in next(reversed(found.values()))] if found else None
-        points = witnesses(networks, prepared, certificates[domain], tangential, key, starts, steps, within)
+        reached = witnesses(networks, prepared, certificates[domain], tangential, key, starts, steps, within, given)
         found[domain] = [
             Bracket(
                 float(gradient_norms(network, point[None], tangential)[0]),
@@ -120,9 +125,19 @@ def brackets(
                 tangential,
                 certificate,
             )
-            for network, certificate, point in zip(networks, certificates[domain], points, strict=True)
+            for network, certificate, point in zip(networks, certificates[domain], reached, strict=True)
         ]
     return found
+
+
+def _checked_points(points: Array, networks: Sequence[TwoLayer]) -> np.ndarray:
+    points = np.asarray(points, np.float64)
+    dimensions = {network.dimension for network in networks}
+    if points.ndim != 2 or not len(points) or dimensions - {points.shape[-1]}:
+        raise UserError(f"points must have shape (m, d) with the networks' d, not {points.shape}.")
+    if not (np.isfinite(points).all() and points.any(axis=1).all()):
+        raise UserError("points must be finite and not zero: the search needs their directions.")
+    return points
 
 
 def _singles(networks: TwoLayer | Sequence[TwoLayer]) -> list[TwoLayer]:

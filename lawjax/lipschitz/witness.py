@@ -154,6 +154,7 @@ def witnesses(
     n_starts: int,
     steps: int,
     hints: Sequence[np.ndarray] | None = None,
+    points: np.ndarray | None = None,
 ) -> list[np.ndarray]:
     """The best point (d,) found for each network on the domain of its certificate.
 
@@ -166,9 +167,13 @@ def witnesses(
         n_starts: of each ascent, besides those from patterns.
         steps: of each ascent.
         hints: a point of the domain for each network that is known to be good.
+        points: (m, d), such as data: the best of them are among the starts.
     """
     problems = [_problem(*pair) for pair in zip(prepared, certificates, strict=True)]
     candidates = [_starting_points(problem, one.preimages) for problem, one in zip(problems, prepared, strict=True)]
+    if points is not None:
+        pairs = zip(problems, candidates, strict=True)
+        candidates = [np.concatenate([_best_given(problem, points, tangential), own]) for problem, own in pairs]
     found: list[tuple[float, np.ndarray]] = []
     for i, points in enumerate(candidates):
         found.append(_best(networks[i], problems[i], certificates[i], points, tangential))
@@ -277,6 +282,15 @@ def _starting_points(problem: _Problem, preimages: np.ndarray) -> np.ndarray:
         return np.concatenate([1000.0 * problem.typical * along, preimages[len(along) :]])
     within = into(preimages[len(along) :], problem.radius, problem.inside)
     return np.concatenate([problem.radius * along, problem.radius * with_biases, within])
+
+
+def _best_given(problem: _Problem, points: np.ndarray, tangential: bool) -> np.ndarray:
+    """The best of the points given, moved into the domain, in the search's coordinates; half as many as patterns."""
+    points = points if problem.basis is None else points @ problem.basis
+    points = points[points.any(1)]
+    moved = into(points, problem.radius, problem.inside)
+    order = np.argsort(-gradient_norms(problem.network, moved, tangential), kind="stable")
+    return moved[order[: _PATTERNS // 2]]
 
 
 def _patterns(network: TwoLayer, weights: np.ndarray) -> np.ndarray:
