@@ -19,6 +19,7 @@ from lawjax.sweep.store import Store
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 FIGURES = {"experiment1": ["figure2"], "experiment2": ["figure1", "figure3"]}
+RATIOS = {"experiment1": ["ratios"], "experiment2": []}  # drawn where there are brackets
 SMALL = ("--points", "50", "--ascent-starts", "2", "--ascent-steps", "2", "--brackets", "False")
 OVERRIDES = {
     "experiment1": ("--epsilon", "0.05", "--seeds", "1", "--n", "40", "60", "--d", "20", "--k", "20", "40"),
@@ -66,8 +67,9 @@ def test_the_smoke_preset_runs_and_the_figures_can_be_drawn_again(name, tmp_path
     assert [tuple(row) for row in table.select("n", "d", "k", "seed").iter_rows()] == presets["smoke"].grid.networks()
     assert table["fitted"].any()
     drawn, summary = pictures(out), (out / "summary.md").read_text()
-    assert set(drawn) == {f"{figure}.{kind}" for figure in FIGURES[name] for kind in ("png", "pdf")}
-    assert all(drawn[f"{figure}.png"].startswith(b"\x89PNG") for figure in FIGURES[name])
+    figures = FIGURES[name] + RATIOS[name]
+    assert set(drawn) == {f"{figure}.{kind}" for figure in figures for kind in ("png", "pdf")}
+    assert all(drawn[f"{figure}.png"].startswith(b"\x89PNG") for figure in figures)
     assert summary in done.stdout
     assert pl.read_parquet(out / "table.parquet").height >= len(table)
 
