@@ -66,6 +66,13 @@ class Activation:
         """True where psi' jumps at 0 and is constant on either side."""
         return self.name in ("relu", "leaky_relu", "abs")
 
+    @property
+    def sides(self) -> tuple[float, float]:
+        """The slopes left and right of 0 of a piecewise-linear psi: the ends of its slope interval."""
+        if self.slope_interval is None or not self.is_piecewise_linear:
+            raise ValueError(f"{self.name} has more than two slopes.")
+        return self.slope_interval
+
 
 LEAKY_SLOPE = 0.01
 _MAX_POWER = 1000  # far above any use; a slip such as power:1000000000 would otherwise fill the memory

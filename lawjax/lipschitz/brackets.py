@@ -15,8 +15,9 @@ import jax
 import numpy as np
 
 from lawjax.errors import UserError
-from lawjax.lipschitz.certificate import DOMAINS, Certificate, certify_all
+from lawjax.lipschitz.certificate import Certificate, certify_all
 from lawjax.lipschitz.climb import gradient_norms
+from lawjax.lipschitz.domains import DOMAINS, check_domain
 from lawjax.lipschitz.witness import prepare, witnesses
 from lawjax.network import TwoLayer
 
@@ -97,10 +98,7 @@ def brackets(
     as for `bracket`.
     """
     for domain in domains:
-        if domain not in DOMAINS:
-            raise UserError(f"Unknown domain {domain!r}: use one of {', '.join(DOMAINS)}.")
-        if tangential and domain != "sphere":
-            raise UserError(f"tangential=True is for the sphere; on the domain {domain!r} the whole gradient counts.")
+        check_domain(domain, radius, tangential)
     key = jax.random.key(0, impl="threefry2x32") if key is None else key
     given = None if points is None else _checked_points(points, networks)
     certificates: dict[str, list[Certificate]] = {}

@@ -17,7 +17,6 @@ matrix of the v'_l alone. Whatever weights a solver returns, the bound is then c
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +29,7 @@ from lawjax import activations, check
 from lawjax.errors import UserError
 from lawjax.lipschitz import verified
 from lawjax.lipschitz.crowds import best_crowd, proved_crowd_bound, quadratic
+from lawjax.lipschitz.domains import check_domain, check_single
 from lawjax.lipschitz.polynomial import polynomial_bound
 from lawjax.lipschitz.rows import centred_rows, proved_bound, rows_of_cases
 from lawjax.lipschitz.slopes import cases, slope_intervals
@@ -37,7 +37,6 @@ from lawjax.network import TwoLayer
 
 Array = Any
 
-DOMAINS = ("space", "ball", "sphere")  # each contains the next
 RANK = 32  # columns of the relaxation's factor; the optimum of r constraints has one of rank sqrt(2r)
 STEPS = 3000  # of the relaxation's iteration, at most
 _STEPS_BETWEEN_LOOKS = 50
@@ -120,7 +119,7 @@ def certify(network: TwoLayer, domain: str = "space", radius: float = 1.0, tange
         tangential: on the sphere, bound the gradient's part along it.
 
     Raises:
-        UserError: a stack, an unknown domain, a radius that is not positive.
+        UserError: a stack, an unknown domain, a radius that is not positive, `tangential` off the sphere.
     """
     return certify_all([network], domain, radius, tangential)[0]
 
@@ -142,7 +141,10 @@ def certify_all(
         wider: certificates of the same networks on a domain that contains this one. They hold here, too, and are the
             best there are where no more is known of the slopes.
     """
-    intervals = [_checked_intervals(network, domain, radius) for network in networks]
+    check_domain(domain, radius, tangential)
+    for network in networks:
+        check_single(network)
+    intervals = [slope_intervals(network, domain, radius) for network in networks]
     found: list[Certificate | None] = [None] * len(networks)
     for i, network in enumerate(networks):
         if not np.isfinite(intervals[i]).all():
@@ -162,16 +164,6 @@ def certify_all(
         return whole
     by_cases = [_by_cases(*pair, tangential) for pair in zip(networks, whole, strict=True)]
     return [_by_crowds(*pair) for pair in zip(networks, by_cases, strict=True)]
-
-
-def _checked_intervals(network: TwoLayer, domain: str, radius: float) -> tuple[np.ndarray, np.ndarray]:
-    if network.W.ndim != 2:
-        raise UserError(f"This is a stack of shape {network.W.shape[:-2]}; certify its networks one by one.")
-    if domain not in DOMAINS:
-        raise UserError(f"Unknown domain {domain!r}: use one of {', '.join(DOMAINS)}.")
-    if not 0 < radius < math.inf:
-        raise UserError(f"The radius of the ball must be positive and finite, not {radius}.")
-    return slope_intervals(network, domain, radius)
 
 
 def _by_cases(network: TwoLayer, whole: Certificate, tangential: bool) -> Certificate:

@@ -169,7 +169,7 @@ def _climb_one(
     if not k:
         return point
     V = a[:, None] * W
-    low, high = (float(psi.slope(np.float64(side))) for side in (-1.0, 1.0))
+    low, high = psi.sides
     random = np.random.default_rng(k * 1000003 + d)
     best = _norms(W, b, a, psi, point[None], tangential)[0]
     failures = 0

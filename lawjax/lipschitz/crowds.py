@@ -139,8 +139,7 @@ def proved_crowd_bound(of: Quadratic, crowd: Crowd) -> float:
     row_errors[0] += verified.gamma(k + 2 * d + 40) * size * inverse[0]
     error = float(verified.row_norms(row_errors[None, :])[0])
     arrow = -0.5 * rho * kappa * of.pulls * inverse[0] * inverse[1:]
-    S = np.tril(A @ A.T)
-    S = S + np.tril(S, -1).T
+    S = verified.mirrored(A @ A.T)
     S[0, 1:] += arrow
     S[1:, 0] += arrow
     magnitudes = np.abs(A)

@@ -48,7 +48,7 @@ def exact_space(network: TwoLayer) -> float:
     if sum(math.comb(k, i) for i in range(min(k, d) + 1)) > MAX_CELLS:
         raise UserError(f"Too many cells to go through for k={k}, d={d}; use lawjax.bracket.")
     signs = space_patterns(W, b)
-    low, high = (float(psi.slope(np.float64(side))) for side in (-1.0, 1.0))
+    low, high = psi.sides
     slopes = np.where(signs, high, low)
     return float(np.linalg.norm((slopes * a) @ W, axis=1).max())
 

@@ -17,6 +17,7 @@ import numpy as np
 from lawjax import activations
 from lawjax.errors import UserError
 from lawjax.lipschitz.climb import gradient_norms
+from lawjax.lipschitz.domains import check_domain, check_single
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -77,8 +78,7 @@ def pair_bound(network: TwoLayer, x: Array) -> PairBound:
     Raises:
         UserError: a stack, points of another shape, or with NaN or infinite entries.
     """
-    if network.W.ndim != 2:
-        raise UserError(f"This is a stack of shape {network.W.shape[:-2]}; index it and take one network at a time.")
+    check_single(network)
     x = np.asarray(x, np.float64)
     if x.ndim != 2 or x.shape[1] != network.dimension:
         raise UserError(f"x has shape {x.shape}, but the network takes points of shape (n, {network.dimension}).")
@@ -206,10 +206,8 @@ def kink_bound(network: TwoLayer, radius: float = 1.0) -> KinkBound:
     Raises:
         UserError: a stack, a radius that is not positive and finite.
     """
-    if network.W.ndim != 2:
-        raise UserError(f"This is a stack of shape {network.W.shape[:-2]}; index it and bound one network at a time.")
-    if not 0 < radius < math.inf:
-        raise UserError(f"The radius of the sphere must be positive and finite, not {radius}.")
+    check_single(network)
+    check_domain("sphere", radius)
     nothing = KinkBound(0.0, 0, radius * np.eye(1, network.dimension)[0])
     psi = activations.get(network.activation)
     if not psi.has_kink or network.dimension == 1:
@@ -217,7 +215,7 @@ def kink_bound(network: TwoLayer, radius: float = 1.0) -> KinkBound:
     normals, offsets, jumps, unit, neurons = _kinks(network, radius)
     if not len(neurons):
         return nothing
-    jumps = jumps * float(psi.slope(np.float64(1.0)) - psi.slope(np.float64(-1.0)))
+    jumps = jumps * (psi.sides[1] - psi.sides[0])
     points, across = _points_on(normals, offsets)
     if network.dimension == 2:  # the other of the two points where the line meets the circle
         mirrored = 2.0 * offsets[:, None] * normals - points

@@ -25,11 +25,11 @@ import scipy.sparse.linalg
 from lawjax import activations
 from lawjax.errors import UserError
 from lawjax.lipschitz import verified
+from lawjax.lipschitz.domains import check_domain, check_single
 from lawjax.network import TwoLayer
 
 Array = Any
 
-DOMAINS = ("space", "ball", "sphere")
 _TINY = 1e-300  # far above what underflow can lose, in quantities scaled to order one
 _MORE = 1.0 + 2.0**-20  # covers products of errors, and lengths of rows that are one but for rounding
 _ABSENT = -(10**9)  # the exponent of a zero
@@ -101,13 +101,17 @@ def polynomial_bound(
         UserError: a stack, another activation, an unknown domain, a radius that is not positive and finite,
             `tangential` off the sphere.
     """
-    psi = _checked(network, domain, radius, tangential)
+    check_single(network)
+    check_domain(domain, radius, tangential)
+    psi = activations.get(network.activation)
+    if psi.coefficients is None:
+        raise UserError(f"{network.activation!r} is no polynomial; use lawjax.bracket for its bounds.")
     # A zero column changes a sphere into a ball: nothing for the whole gradient, but something for its part along it.
     W = np.asarray(network.W, np.float64)
     used = np.logical_or(W.any(axis=0), tangential)
     if not used.any() or (tangential and network.dimension == 1):
         return PolynomialBound(0.0, _points(np.zeros((0, used.sum())), used, domain, radius))
-    expansion = _expand(W[:, used], np.asarray(network.b), np.asarray(network.a), psi.coefficients or (), radius)
+    expansion = _expand(W[:, used], np.asarray(network.b), np.asarray(network.a), psi.coefficients, radius)
     degree = int(np.flatnonzero(expansion.present).max(initial=0))
     if degree == 0:
         return PolynomialBound(0.0, _points(np.zeros((0, used.sum())), used, domain, radius))
@@ -121,21 +125,6 @@ def polynomial_bound(
     if domain == "space" and degree > 1:
         upper = math.inf
     return PolynomialBound(_rescaled(upper, expansion.exponent, radius), _points(points, used, domain, radius))
-
-
-def _checked(network: TwoLayer, domain: str, radius: float, tangential: bool) -> activations.Activation:
-    psi = activations.get(network.activation)
-    if network.W.ndim != 2:
-        raise UserError(f"This is a stack of shape {network.W.shape[:-2]}; bound its networks one by one.")
-    if psi.coefficients is None:
-        raise UserError(f"{network.activation!r} is no polynomial; use lawjax.bracket for its bounds.")
-    if domain not in DOMAINS:
-        raise UserError(f"Unknown domain {domain!r}: use one of {', '.join(DOMAINS)}.")
-    if not 0 < radius < math.inf:
-        raise UserError(f"The radius of the ball must be positive and finite, not {radius}.")
-    if tangential and domain != "sphere":
-        raise UserError(f"tangential=True is for the sphere; on the domain {domain!r} the whole gradient counts.")
-    return psi
 
 
 def _rescaled(bound: float, exponent: int, radius: float) -> float:

@@ -46,9 +46,7 @@ def slope_intervals(network: TwoLayer, domain: str = "space", radius: float = 1.
         return alpha, beta
     reach = verified.up(radius * verified.row_norms(W))
     if psi.has_kink:
-        left, right = _sides(network)
-        off, on = -b >= reach, b >= reach
-        return np.where(on, right, np.where(off, left, alpha)), np.where(off, left, np.where(on, right, beta))
+        return np.where(b >= reach, high, alpha), np.where(-b >= reach, low, beta)
     if psi.name in _TURNING:
         rounding = 1e-15 * (np.abs(b) + reach)
         ends = np.stack([b - reach - rounding, b + reach + rounding])
@@ -58,12 +56,6 @@ def slope_intervals(network: TwoLayer, domain: str = "space", radius: float = 1.
         alpha = np.maximum(np.min(values, axis=0) - _SMOOTH_SLACK, low)
         beta = np.minimum(np.max(values, axis=0) + _SMOOTH_SLACK, high)
     return alpha, beta
-
-
-def _sides(network: TwoLayer) -> tuple[float, float]:
-    """The slopes of psi left and right of its kink."""
-    psi = activations.get(network.activation)
-    return float(psi.slope(np.float64(-1.0))), float(psi.slope(np.float64(1.0)))
 
 
 class Case(NamedTuple):
@@ -135,7 +127,7 @@ def cases(network: TwoLayer, radius: float = 1.0) -> list[Case]:
 def caps_of(network: TwoLayer, radius: float) -> Caps:
     """The caps of all neurons; those without one have height 0."""
     W, b = np.asarray(network.W, np.float64), np.asarray(network.b, np.float64)
-    low, high = _sides(network)
+    low, high = activations.get(network.activation).sides
     norms = verified.row_norms(W)
     scale = np.where(norms > 0, norms, 1.0)
     heights = -b / scale / radius
@@ -164,7 +156,7 @@ def _least_along(
     norms = verified.row_norms(W)
     known = alpha == beta
     fixed = (np.where(known, alpha, 0.0) * a) @ W
-    left, right = _sides(network)
+    left, right = activations.get(network.activation).sides
     kink = -b / radius
     ends = a * np.stack([left * -norms, left * kink, right * kink, right * norms])
     others = np.where(known, 0.0, 1.0)

@@ -19,7 +19,7 @@ import scipy.sparse.linalg
 
 Array = Any
 _UNIT = 2.0**-53
-_TINY = 1e-300  # far above what underflow can lose, far below every rounding, in matrices scaled to entries of order 1
+TINY = 1e-300  # far above what underflow can lose, far below every rounding, in matrices scaled to entries of order 1
 _LANCZOS_TOLERANCE = 1e-6  # of an eigenvector; the eigenvalue is nearer
 _LANCZOS_FROM = 300  # rows from which Lanczos finds the largest eigenvalue sooner than all of them are found
 
@@ -51,7 +51,7 @@ def row_norms(rows: Array) -> np.ndarray:
     rows = np.asarray(rows, np.float64)
     largest = np.abs(rows).max(axis=1, initial=0.0)
     scale = _power_of_two(largest)
-    norms = np.sqrt(((rows / scale[:, None]) ** 2).sum(1)) * (1.0 + gamma(rows.shape[1] + 4)) + _TINY
+    norms = np.sqrt(((rows / scale[:, None]) ** 2).sum(1)) * (1.0 + gamma(rows.shape[1] + 4)) + TINY
     return np.where(largest > 0, up(up(norms) * scale), 0.0)
 
 
@@ -71,13 +71,17 @@ def spectral_norm(matrix: Array, error: float = 0.0) -> float:
     scale = float(_power_of_two(largest))
     A = A / scale  # exact, but for entries far below the rounding of the others
     m, p = A.shape
-    gram = np.tril(A @ A.T)
-    gram = gram + np.tril(gram, -1).T
+    gram = mirrored(A @ A.T)
     # Each entry is wrong by at most gamma_p (|A||A|')_ij; the norm of that matrix is at most its largest row sum.
     magnitudes = np.abs(A)
     row_sum = float((magnitudes @ magnitudes.sum(0)).max()) * (1.0 + gamma(m + p + 4))
-    squared = up(largest_eigenvalue(gram) + up(gamma(p) * row_sum)) + m * p * _TINY
+    squared = up(largest_eigenvalue(gram) + up(gamma(p) * row_sum)) + m * p * TINY
     return float(up(up(up(math.sqrt(squared)) * scale) + error))
+
+
+def mirrored(matrix: np.ndarray) -> np.ndarray:
+    """The symmetric matrix with the lower triangle of a matrix that would be symmetric but for rounding."""
+    return np.tril(matrix) + np.tril(matrix, -1).T
 
 
 def largest_eigenvalue(symmetric: Array) -> float:
@@ -101,7 +105,7 @@ def largest_eigenvalue(symmetric: Array) -> float:
     mu, B = shifted(margin)
     # With a factor at hand, B + g/(1-g) tr(B) I is positive semidefinite for g = gamma_{m+1}; and B <= mu I - S.
     g = gamma(m + 1)
-    slack = g / (1.0 - g) * total(B.diagonal()) * (1.0 + gamma(4)) + m * m * _TINY
+    slack = g / (1.0 - g) * total(B.diagonal()) * (1.0 + gamma(4)) + m * m * TINY
     return float(up(mu + up(slack)))
 
 

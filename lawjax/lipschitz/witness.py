@@ -297,12 +297,12 @@ def _patterns(network: TwoLayer, weights: np.ndarray) -> np.ndarray:
     """(k, _PATTERNS) signs r for which v'_0 + sum_l r_l v'_l is large: its fixed points, then single signs flipped."""
     W, a = network.W, network.a
     psi = activations.get(network.activation)
-    low, high = (float(psi.slope(np.float64(side))) for side in (-1.0, 1.0))
-    rows = 0.5 * (high - low) * a[:, None] * W if psi.has_kink else a[:, None] * W
+    low, high = psi.sides if psi.has_kink else (-1.0, 1.0)
+    rows = 0.5 * (high - low) * a[:, None] * W
     rows = rows / max(np.abs(rows).max(), 1e-300)
     scaled = rows / np.sqrt(weights / weights.max())[:, None]
     scaled = scaled / max(np.abs(scaled).max(), 1e-300)
-    middle = (high + low) / (high - low) * rows.sum(0) if psi.has_kink else np.zeros(W.shape[1])
+    middle = (high + low) / (high - low) * rows.sum(0)
     block = np.random.default_rng(1).standard_normal((W.shape[1], _PATTERNS // 2))
     for _ in range(_TILTS):
         block = scaled.T @ (scaled @ block)
