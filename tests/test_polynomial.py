@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lipschitz_networks import random_network
 
 from lawjax import TwoLayer, UserError
-from lawjax.lipschitz import polynomial
+from lawjax.lipschitz import flattenings, polynomial
 from lawjax.lipschitz.polynomial import polynomial_bound
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -173,18 +173,18 @@ def test_flattenings_have_the_norms_of_explicit_tensors(d, q, k):
     rng = np.random.default_rng(k)
     U, c = random_points(rng, k, d), rng.standard_normal(k)
     T = tensor(U, c, q)
-    assert polynomial._first_flattening(U, c, q)[0] == pytest.approx(np.linalg.norm(T.reshape(d, -1), 2), rel=1e-8)
+    assert flattenings._first_flattening(U, c, q)[0] == pytest.approx(np.linalg.norm(T.reshape(d, -1), 2), rel=1e-8)
     half = q // 2
     M = T.reshape(d**half, -1)
     if q % 2:
-        assert polynomial._balanced_flattening(U, c, q) == pytest.approx(np.linalg.norm(M, 2), rel=1e-8)
+        assert flattenings._balanced_flattening(U, c, q) == pytest.approx(np.linalg.norm(M, 2), rel=1e-8)
         return
-    found = polynomial._square_flattening(U, c, half, False)
+    found = flattenings._square_flattening(U, c, half, False)
     assert found <= np.linalg.norm(M, 2) * (1 + 1e-8)
     points = random_points(rng, 1000, d)
     assert np.abs(((points @ U.T) ** q) @ c).max() <= found * (1 + 1e-12)
     values = np.linalg.eigvalsh(M)
-    assert polynomial._square_flattening(U, c, half, True) <= 0.5 * (values[-1] - values[0]) * (1 + 1e-8)
+    assert flattenings._square_flattening(U, c, half, True) <= 0.5 * (values[-1] - values[0]) * (1 + 1e-8)
 
 
 @pytest.mark.parametrize("power", [3, 4, 5, 6])
@@ -193,16 +193,16 @@ def test_all_ways_to_flatten_agree(power, monkeypatch):
     rng = np.random.default_rng(power)
     U, c = random_points(rng, 40, 4), rng.standard_normal(40)
     wide = [np.vstack([U, np.zeros((30000, 4))]), np.append(c, np.zeros(30000))]
-    by_factor = polynomial._factor(U, power // 2, False)
-    by_monomials = polynomial._monomials(4, power // 2)
-    other = polynomial._features(U, power - power // 2)
-    norms = [np.linalg.norm(polynomial._flattening(U, c, one, other), 2) for one in (by_factor, by_monomials)]
+    by_factor = flattenings._factor(U, power // 2, False)
+    by_monomials = flattenings._monomials(4, power // 2)
+    other = flattenings._features(U, power - power // 2)
+    norms = [np.linalg.norm(flattenings._flattening(U, c, one, other), 2) for one in (by_factor, by_monomials)]
     assert norms[1] <= norms[0] * (1 + 1e-12) <= norms[1] * (1 + 1e-8)
-    assert polynomial._first_flattening(*wide, power)[0] == pytest.approx(
-        polynomial._first_flattening(U, c, power)[0], rel=1e-8
+    assert flattenings._first_flattening(*wide, power)[0] == pytest.approx(
+        flattenings._first_flattening(U, c, power)[0], rel=1e-8
     )
-    monkeypatch.setattr(polynomial, "_BLOCK_ENTRIES", 100)
-    blocked = polynomial._flattening(U, c, by_monomials, other)
+    monkeypatch.setattr(flattenings, "_BLOCK_ENTRIES", 100)
+    blocked = flattenings._flattening(U, c, by_monomials, other)
     assert np.linalg.norm(blocked, 2) == pytest.approx(norms[1], rel=1e-12)
 
 
@@ -210,7 +210,7 @@ def test_what_is_too_large_to_flatten_keeps_the_path_bound(monkeypatch):
     rng = np.random.default_rng(0)
     f = TwoLayer(random_points(rng, 30, 6), np.zeros(30), rng.standard_normal(30), 0.0, "power:4")
     flattened = polynomial_bound(f).upper
-    monkeypatch.setattr(polynomial, "_BUDGET", 0.0)
+    monkeypatch.setattr(flattenings, "_BUDGET", 0.0)
     assert flattened < polynomial_bound(f).upper == pytest.approx(4 * np.abs(f.a).sum(), rel=1e-12)
     along = polynomial_bound(f, "sphere", tangential=True).upper
     assert along == pytest.approx(2 * 0.75**1.5 * np.abs(f.a).sum(), rel=1e-9)

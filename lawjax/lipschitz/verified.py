@@ -5,7 +5,7 @@ have a relative error of at most gamma_n = nu / (1 - nu) (Higham, Accuracy and S
 section 3.1). A Cholesky factorisation that runs to its end proves its matrix positive semidefinite up to a margin
 (Rump, Verification of positive definiteness, BIT 46, 2006).
 
-    >>> up(1.0) > 1.0, spectral_norm(np.diag([3.0, 4.0])) >= 4.0
+    >>> bool(up(1.0) > 1.0), spectral_norm(np.diag([3.0, 4.0])) >= 4.0
     (True, True)
 """
 
@@ -21,7 +21,8 @@ Array = Any
 _UNIT = 2.0**-53
 TINY = 1e-300  # far above what underflow can lose, far below every rounding, in matrices scaled to entries of order 1
 _LANCZOS_TOLERANCE = 1e-6  # of an eigenvector; the eigenvalue is nearer
-_LANCZOS_FROM = 300  # rows from which Lanczos finds the largest eigenvalue sooner than all of them are found
+MORE = 1.0 + 2.0**-20  # covers products of errors, and lengths of rows that are one but for rounding
+LANCZOS_FROM = 300  # rows from which Lanczos finds the ends of a spectrum sooner than all of it is found
 
 
 def up(value: Array) -> Any:
@@ -122,7 +123,7 @@ def _has_cholesky(matrix: np.ndarray) -> bool:
 
 
 def _largest_eigenvalue_estimate(S: np.ndarray) -> float:
-    if len(S) < _LANCZOS_FROM:
+    if len(S) < LANCZOS_FROM:
         return float(np.linalg.eigvalsh(S)[-1])
     try:
         start = np.random.default_rng(0).standard_normal(len(S))
