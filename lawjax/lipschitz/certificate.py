@@ -16,13 +16,10 @@ matrix of the v'_l alone. Whatever weights a solver returns, the bound is then c
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lawjax import activations, check
@@ -31,21 +28,13 @@ from lawjax.lipschitz import verified
 from lawjax.lipschitz.crowds import best_crowd, proved_crowd_bound, quadratic
 from lawjax.lipschitz.domains import check_domain, check_single
 from lawjax.lipschitz.polynomial import polynomial_bound
+from lawjax.lipschitz.relaxation import RANK, best_weights
 from lawjax.lipschitz.rows import centred_rows, proved_bound, rows_of_cases
 from lawjax.lipschitz.slopes import cases, slope_intervals
 from lawjax.network import TwoLayer
 
-Array = Any
-
-RANK = 32  # columns of the relaxation's factor; the optimum of r constraints has one of rank sqrt(2r)
-STEPS = 3000  # of the relaxation's iteration, at most
-_STEPS_BETWEEN_LOOKS = 50
-_TOLERANCE = 1e-8  # relative growth of the primal value between looks at which the iteration ends
-_EXTRAPOLATION = 0.8
-_BATCH = 64  # networks solved side by side on an accelerator
 _CASE_STEPS = 1000.0  # operations for each entry of a case's rows and column of the factor, roughly
 _CASE_WORK = 5e12  # operations that all cases of a network may cost
-_FLOOR = 1e-9  # of the norm of a row, below which its weight is not let fall
 
 
 @dataclass(frozen=True)
@@ -201,92 +190,3 @@ def _by_crowds(network: TwoLayer, before: Certificate) -> Certificate:
     if found is None or (bound := proved_crowd_bound(of, found)) >= before.bound:
         return before
     return replace(before, bound=bound, cases=((-1, unknown, found.weights),), crowd=(found.rho, found.kappa))
-
-
-def best_weights(rows: list[np.ndarray]) -> list[np.ndarray]:
-    """Weights lambda for each matrix of rows (k + 1, d), positive and of sum one, nearly the best there are."""
-    narrow = [_scaled(matrix) for matrix in rows]
-    narrow = [matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix for matrix in narrow]
-    groups: dict[tuple[int, int, bool], list[int]] = {}
-    for i, matrix in enumerate(narrow):
-        are_products = rows[i].shape[0] <= rows[i].shape[1]
-        groups.setdefault((*padded_size(*matrix.shape), are_products), []).append(i)
-    found: list[np.ndarray] = [np.zeros(0)] * len(rows)
-    batch = 1 if jax.default_backend() == "cpu" else _BATCH
-    for (height, width, are_products), everyone in groups.items():
-        for first in range(0, len(everyone), batch):
-            members = everyone[first : first + batch]
-            stack = np.zeros((batch, height, width))
-            for place, i in enumerate(members):
-                stack[place, : narrow[i].shape[0], : narrow[i].shape[1]] = narrow[i]
-            with jax.enable_x64(True), jax.default_matmul_precision("float32"):
-                weights = np.asarray(_relaxations(jnp.asarray(stack), min(RANK, height), are_products, batch > 1))
-            for place, i in enumerate(members):
-                found[i] = _usable(weights[place, : len(rows[i])], rows[i])
-    return found
-
-
-def padded_size(height: int, width: int) -> tuple[int, int]:
-    """Sizes to pad matrices to, so that few programs are compiled: powers of two, and closer ones where work counts."""
-
-    def rounded(size: int) -> int:
-        step = max(16, 2 ** (size.bit_length() - (1 if size <= 256 else 3)))
-        return -(-size // step) * step
-
-    return rounded(height), rounded(width)
-
-
-def _scaled(rows: np.ndarray) -> np.ndarray:
-    largest = np.abs(rows).max(initial=0.0)
-    return rows / largest if 0 < largest < np.inf else np.zeros_like(rows)
-
-
-def _usable(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The weights, positive also where the relaxation leaves none, of sum one."""
-    norms = np.linalg.norm(_scaled(rows), axis=1)
-    if not (np.isfinite(weights).all() and weights.any()):
-        weights = norms
-    weights = np.maximum(weights / max(weights.sum(), 1e-300), _FLOOR * norms / max(norms.sum(), 1e-300))
-    weights = np.where(weights > 0, weights, 1e-100)  # of rows of zeros
-    return weights / weights.sum()
-
-
-@functools.partial(jax.jit, static_argnames=("rank", "are_products", "side_by_side"))
-def _relaxations(stack: Array, rank: int, are_products: bool, side_by_side: bool) -> Array:
-    of_one = functools.partial(_weights_of, rank=rank, are_products=are_products)
-    return jax.vmap(of_one)(stack) if side_by_side else jax.lax.map(of_one, stack)
-
-
-def _weights_of(V: Array, rank: int, are_products: bool) -> Array:
-    """lambda_l = ||(V V'U)_l|| at a U with rows of length one that nearly maximises ||V'U||_F.
-
-    Given are the rows V, or their inner products V V' where these are fewer numbers. Each step replaces U by V(V'U),
-    rows normalised: it maximises a linear lower bound of the convex ||V'U||_F^2, which therefore grows; extrapolation
-    makes it faster.
-    """
-    start = jax.random.normal(jax.random.key(0, impl="threefry2x32"), (V.shape[0], rank), V.dtype)
-
-    def normalised(U: Array) -> Array:
-        norms = jnp.linalg.norm(U, axis=1, keepdims=True)
-        return U / jnp.where(norms > 0, norms, jnp.ones_like(norms))
-
-    def product(U: Array) -> Array:
-        return V @ U if are_products else V @ (V.T @ U)
-
-    def step(_: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        U, previous = carry
-        return normalised(product(U + _EXTRAPOLATION * (U - previous))), U
-
-    def grows(carry: tuple[Array, Array, Array, Array, Array]) -> Array:
-        _, _, value, before, steps = carry
-        return (steps < STEPS) & (value > before * (1.0 + _TOLERANCE))
-
-    def many(carry: tuple[Array, Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array, Array]:
-        U, previous, value, _, steps = carry
-        U, previous = jax.lax.fori_loop(0, _STEPS_BETWEEN_LOOKS, step, (U, previous))
-        return U, previous, (U * product(U)).sum(), value, steps + _STEPS_BETWEEN_LOOKS
-
-    U = normalised(start)
-    zero = jnp.zeros((), V.dtype)
-    U, *_ = jax.lax.while_loop(grows, many, (U, U, zero + 1e-300, zero, jnp.int32(0)))
-    return jnp.linalg.norm(product(U), axis=1)

@@ -25,8 +25,9 @@ import scipy.linalg
 
 from lawjax import activations
 from lawjax.lipschitz.ascent import ascend
-from lawjax.lipschitz.certificate import Certificate, padded_size
+from lawjax.lipschitz.certificate import Certificate
 from lawjax.lipschitz.climb import LINES, ROUNDS, climb, corner_points, gradient_norms, into
+from lawjax.lipschitz.relaxation import padded_size
 from lawjax.network import TwoLayer
 
 Array = Any
