@@ -143,7 +143,7 @@ def test_the_proxy_sees_nothing_of_small_caps_and_the_bracket_all(n, d, tmp_path
 def test_cases_hold_on_the_circle():
     """Caps of all sizes, apart and inside each other, with a few that have the larger side: against the exact value."""
     random = np.random.default_rng(2)
-    by_cases = by_crowds = 0
+    by_cases = 0
     for i in range(200):
         k = int(random.integers(2, 12))
         W = random.standard_normal((k, 2))
@@ -152,11 +152,10 @@ def test_cases_hold_on_the_circle():
         for tangential in (False, True):
             found, exact = certify(f, "sphere", tangential=tangential), exact_circle(f, tangential=tangential)
             assert exact <= found.bound * (1 + 1e-9), f
-            by_crowds += found.crowd is not None
-            by_cases += bool(found.cases) and found.crowd is None
+            by_cases += bool(found.cases)
         record = found.record(f)
         assert check.proves(f.W, f.b, f.a, f.activation, record, record["bound"])
-    assert by_cases > 100 and by_crowds > 0
+    assert by_cases > 100
 
 
 @pytest.mark.parametrize(("n", "d", "k", "factor"), [(400, 800, 200, 1.8), (1000, 2000, 200, 1.8)])

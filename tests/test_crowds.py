@@ -14,8 +14,7 @@ KINKED = ("relu", "leaky_relu", "abs")
 
 def crowd_bound(f, radius=1.0):
     of = quadratic(f, *slope_intervals(f, "sphere", radius), radius)
-    found = best_crowd(of)
-    return None if found is None else proved_crowd_bound(of, found)
+    return None if of is None else proved_crowd_bound(of, best_crowd(of))
 
 
 def test_never_below_the_exact_constant_on_the_circle():

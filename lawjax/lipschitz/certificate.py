@@ -186,7 +186,10 @@ def _by_crowds(network: TwoLayer, before: Certificate) -> Certificate:
     alpha, beta = slope_intervals(network, before.domain, before.radius)
     unknown = np.flatnonzero(alpha != beta)
     of = quadratic(network, alpha, beta, before.radius)
+    if of is None:
+        return before
     found = best_crowd(of)
-    if found is None or (bound := proved_crowd_bound(of, found)) >= before.bound:
+    bound = proved_crowd_bound(of, found)
+    if bound >= before.bound:
         return before
     return replace(before, bound=bound, cases=((-1, unknown, found.weights),), crowd=(found.rho, found.kappa))

@@ -13,23 +13,20 @@ says that sum_l h_l^2 y_l <= 1; section 3.3's grouped caps need it.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.optimize
 
 from lawjax.lipschitz import verified
+from lawjax.lipschitz.relaxation import weights_of_quadratic
 from lawjax.lipschitz.rows import rows_of_cases
 from lawjax.lipschitz.slopes import caps_of
 from lawjax.network import TwoLayer
 
 _LARGEST = 1500  # neurons up to which it is tried: it takes eigenvalues of matrices of that size
 _CROWD = 1.0  # sum of squared heights below which nothing can be won: all neurons could be on together
-_EVALUATIONS = 40
-_ITERATIONS = 200
-_RANK = 16
-_EXTRAPOLATION = 0.8
-_FLOOR = 1e-9  # of the largest weight
+_EVALUATIONS = 40  # of the search for rho and kappa
 
 
 class Crowd(NamedTuple):
@@ -62,28 +59,30 @@ class Quadratic(NamedTuple):
     pulls: np.ndarray
 
 
-def quadratic(network: TwoLayer, alpha: np.ndarray, beta: np.ndarray, radius: float) -> Quadratic:
-    """What the bound is about, over the neurons with alpha < beta; r_l = 1 where their slope is beta."""
+def quadratic(network: TwoLayer, alpha: np.ndarray, beta: np.ndarray, radius: float) -> Quadratic | None:
+    """What the bound is about, over the neurons with alpha < beta; r_l = 1 where their slope is beta.
+
+    None where nothing can be won, or it would take too long.
+    """
     free = np.flatnonzero(alpha != beta)
-    ((rows, errors),) = rows_of_cases(network, alpha[None], beta[None], [free])
     caps = caps_of(network, radius)
     heights = caps.heights[free]
+    if (heights**2).sum() <= _CROWD or len(free) > _LARGEST:
+        return None
+    ((rows, errors),) = rows_of_cases(network, alpha[None], beta[None], [free])
     signs = np.where(caps.inside == beta, 1.0, -1.0)[free]
     pulled = heights[:, None] * caps.normals[free]
     normals = np.concatenate([pulled.sum(0)[None], signs[:, None] * pulled])
     return Quadratic(rows, errors, normals, signs * heights**2)
 
 
-def best_crowd(of: Quadratic) -> Crowd | None:
-    """Good rho, kappa and weights by a direct search; None where nothing can be won, or it would take too long."""
+def best_crowd(of: Quadratic) -> Crowd:
+    """Good rho, kappa and weights by a direct search."""
     pulling = of.pulls != 0
-    if np.abs(of.pulls).sum() <= _CROWD or len(of.pulls) > _LARGEST:
-        return None
     scale = float(np.abs(of.rows).max()) or 1.0
     V = of.rows / scale
     gram, normals = V @ V.T, of.normals @ of.normals.T
     typical = float(np.median(4.0 * np.diag(gram)[1:][pulling] / np.abs(of.pulls[pulling])))
-    state: dict[str, Any] = {"U": _unit(np.random.default_rng(0).standard_normal((len(V), min(_RANK, len(V)))))}
     best: tuple[float, Crowd] = (math.inf, Crowd(0.0, 0.0, np.zeros(0)))
 
     def value(at: np.ndarray) -> float:
@@ -92,7 +91,7 @@ def best_crowd(of: Quadratic) -> Crowd | None:
         Q = gram + 0.25 * rho * kappa**2 * normals
         Q[0, 1:] -= 0.5 * rho * kappa * of.pulls
         Q[1:, 0] = Q[0, 1:]
-        state["U"], weights = _weights(Q, state["U"])
+        weights = weights_of_quadratic(Q)
         inverse = 1.0 / np.sqrt(weights)
         top = float(np.linalg.eigvalsh(inverse[:, None] * Q * inverse)[-1])
         bound = rho - rho * kappa * float(np.abs(of.pulls).sum()) + float(weights.sum()) * top
@@ -105,23 +104,6 @@ def best_crowd(of: Quadratic) -> Crowd | None:
     options = {"maxfev": _EVALUATIONS, "initial_simplex": simplex}
     scipy.optimize.minimize(value, start, method="Nelder-Mead", options=options)
     return best[1]
-
-
-def _unit(U: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(U, axis=1, keepdims=True)
-    return U / np.where(norms > 0, norms, 1.0)
-
-
-def _weights(Q: np.ndarray, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The next factor and lambda_l = (Q U)_l . U_l; a diagonal is added for the steps, which need a semidefinite Q."""
-    shift = np.abs(Q[0])
-    shift[0] = shift[1:].sum()
-    previous = U
-    for _ in range(_ITERATIONS):
-        ahead = U + _EXTRAPOLATION * (U - previous)
-        previous, U = U, _unit(Q @ ahead + shift[:, None] * ahead)
-    weights = ((Q @ U) * U).sum(1)
-    return U, np.maximum(weights, _FLOOR * float(np.abs(weights).max()) + 1e-300)
 
 
 def proved_crowd_bound(of: Quadratic, crowd: Crowd) -> float:

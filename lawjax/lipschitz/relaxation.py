@@ -52,6 +52,22 @@ def best_weights(rows: list[np.ndarray]) -> list[np.ndarray]:
     return found
 
 
+def weights_of_quadratic(Q: np.ndarray) -> np.ndarray:
+    """Nearly the best weights (n,) for max r'Qr over |r_l| = 1, where Q = V V' + a matrix of row and column 0 alone.
+
+    A diagonal that outweighs the latter makes Q semidefinite for the iteration, and is taken off the weights again.
+    """
+    shift = np.abs(Q[0])
+    shift[0] = shift[1:].sum()
+    stack = np.zeros((1, *padded_size(*Q.shape)))
+    stack[0, : len(Q), : len(Q)] = Q + np.diag(shift)
+    scale = float(np.abs(stack).max()) or 1.0
+    with jax.enable_x64(True), jax.default_matmul_precision("float32"):
+        norms = np.asarray(_relaxations(jnp.asarray(stack / scale), min(RANK, stack.shape[1]), True, False))
+    weights = norms[0, : len(Q)] * scale - shift
+    return np.maximum(weights, _FLOOR * float(np.abs(weights).max()) + 1e-300)
+
+
 def padded_size(height: int, width: int) -> tuple[int, int]:
     """Sizes to pad matrices to, so that few programs are compiled: powers of two, and closer ones where work counts."""
 
