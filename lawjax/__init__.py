@@ -7,7 +7,7 @@ theorems and conjectures the docstrings cite.
 from lawjax import activations, data, fits
 from lawjax.data import Dataset
 from lawjax.errors import UserError
-from lawjax.lipschitz import Bracket, bracket
+from lawjax.lipschitz import Bracket, Search, bracket
 from lawjax.network import TwoLayer
 from lawjax.pack import Status, TrainingConfig
 from lawjax.training import Memorized, loss_curve, memorize
@@ -16,6 +16,7 @@ __all__ = [
     "Bracket",
     "Dataset",
     "Memorized",
+    "Search",
     "Status",
     "TrainingConfig",
     "TwoLayer",

@@ -163,9 +163,16 @@ class Bracket:
         part = "gradient along the sphere" if self.tangential else "Lipschitz constant"
         where = "R^d" if self.domain == "space" else f"the {self.domain} of radius {self.radius:g}"
         if self.json:
-            record = {**found._asdict(), "upper": found.upper if math.isfinite(found.upper) else None}
-            del record["certificate"]
-            print(json.dumps({name: getattr(value, "tolist", lambda v=value: v)() for name, value in record.items()}))
+            record = {
+                "lower": found.lower,
+                "upper": found.upper if math.isfinite(found.upper) else None,
+                "witness": found.witness.tolist(),
+                "weights": found.certificate.weights.tolist(),
+                "domain": self.domain,
+                "radius": self.radius,
+                "tangential": self.tangential,
+            }
+            print(json.dumps(record))
         else:
             print(f"{network!r}\n{part} on {where}: between {found.lower:.9g} (a point) and {found.upper:.9g} (proved)")
 

@@ -9,7 +9,7 @@ import pytest
 from lipschitz_networks import grouped_caps, paper_weights, random_network
 
 import lawjax
-from lawjax import TwoLayer, UserError, check
+from lawjax import Search, TwoLayer, UserError, check
 from lawjax.lipschitz import certify, exact_circle, exact_space, path_product, spectral_product
 from lawjax.lipschitz.climb import climb, gradient_norms
 
@@ -240,13 +240,17 @@ def test_points_given_are_looked_at(domain, d):
     f = TwoLayer(random.standard_normal((30, d)), random.standard_normal(30), 0.01 * random.standard_normal(30))
     centre = random.standard_normal(d)
     centre /= np.linalg.norm(centre)
-    found = lawjax.bracket(f, domain, points=np.stack([centre, -centre]))
+    found = lawjax.bracket(f, domain, search=Search(points=np.stack([centre, -centre])))
     assert found.lower >= gradient_norms(f, np.stack([centre, -centre])).max() * (1 - 1e-12)
     assert found.lower <= found.upper
+    with pytest.raises(UserError, match="dimension"):
+        lawjax.bracket(f, domain, search=Search(points=np.ones((2, d + 1))))
     with pytest.raises(UserError, match="shape"):
-        lawjax.bracket(f, domain, points=np.ones((2, d + 1)))
+        Search(points=np.ones(d))
     with pytest.raises(UserError, match="not zero"):
-        lawjax.bracket(f, domain, points=np.zeros((1, d)))
+        Search(points=np.zeros((1, d)))
+    with pytest.raises(UserError, match="at least 1 start"):
+        Search(starts=0)
 
 
 def test_float32_weights_are_taken_as_they_are():

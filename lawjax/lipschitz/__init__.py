@@ -8,6 +8,7 @@ from lawjax.lipschitz.gradients import RandomGradients, max_random_gradient
 from lawjax.lipschitz.pairs import KinkBound, PairBound, kink_bound, pair_bound
 from lawjax.lipschitz.polynomial import PolynomialBound, polynomial_bound
 from lawjax.lipschitz.products import path_product, spectral_product
+from lawjax.lipschitz.witness import Search
 
 __all__ = [
     "Ascent",
@@ -17,6 +18,7 @@ __all__ = [
     "PairBound",
     "PolynomialBound",
     "RandomGradients",
+    "Search",
     "ascend",
     "bracket",
     "brackets",

@@ -11,43 +11,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-from lawjax.errors import UserError
 from lawjax.lipschitz.certificate import Certificate, certify_all
 from lawjax.lipschitz.climb import gradient_norms
 from lawjax.lipschitz.domains import DOMAINS, check_domain
-from lawjax.lipschitz.witness import prepare, witnesses
+from lawjax.lipschitz.patterns import prepare
+from lawjax.lipschitz.witness import Search, witnesses
 from lawjax.network import TwoLayer
 
-Array = Any
+_USUAL = Search()
 
 
 class Bracket(NamedTuple):
     """A Lipschitz constant between two bounds.
 
-    What lies between them is sup ||grad f|| over the domain: for "space" and "ball" the Lipschitz constant there, for
-    "sphere" that of f near the sphere, or with `tangential` the supremum of the gradient's part along the sphere.
+    What lies between them is sup ||grad f|| over the certificate's domain: for "space" and "ball" the Lipschitz
+    constant there, for "sphere" that of f near the sphere, or, if `tangential`, the supremum of the gradient's part
+    along the sphere.
 
     Attributes:
         lower: ||grad f(witness)||, evaluated in float64.
         upper: a proved upper bound, rounded upwards; infinite where nothing is known.
         witness: (d,), a point of the domain, off every kink.
-        weights: (k + 1,), the weights of the certificate.
-        domain: "space", "ball" or "sphere".
-        radius: of the ball or sphere.
-        tangential: whether only the gradient's part along the sphere counts.
-        certificate: what proves the upper bound.
+        certificate: what proves the upper bound, with its weights and the domain.
     """
 
     lower: float
     upper: float
     witness: np.ndarray
-    weights: np.ndarray
-    domain: str
-    radius: float
-    tangential: bool
     certificate: Certificate
 
 
@@ -56,29 +48,23 @@ def bracket(
     domain: str = "space",
     radius: float = 1.0,
     tangential: bool = False,
-    key: Array | None = None,
-    starts: int = 32,
-    steps: int = 60,
-    points: Array | None = None,
+    search: Search = _USUAL,
 ) -> Any:
     """The bracket of a network; of a stack or a list of networks of any shapes, the list of their brackets.
 
     Args:
-        networks: of any activation; unbounded slopes have no upper bound.
+        networks: of any activation; unbounded slopes have no upper bound on R^d.
         domain: "space" (R^d), "ball" or "sphere" (around 0).
         radius: of the ball or sphere.
         tangential: on the sphere, the gradient's part along it.
-        key: a JAX key for the random starts; a fixed one unless given.
-        starts: of each ascent.
-        steps: of each ascent.
-        points: (m, d), where to look first, such as training data; moved along their rays into the domain.
+        search: how hard to look for a witness, and where first.
 
     Raises:
-        UserError: an unknown domain, a radius that is not positive, `tangential` off the sphere, points of another
-            dimension.
+        UserError: an unknown domain, a radius that is not positive, `tangential` off the sphere, points to search of
+            another dimension.
     """
     alone = isinstance(networks, TwoLayer) and networks.W.ndim == 2
-    found = brackets(_singles(networks), (domain,), radius, tangential, key, starts, steps, points)[domain]
+    found = brackets(_singles(networks), (domain,), radius, tangential, search)[domain]
     return found[0] if alone else found
 
 
@@ -87,10 +73,7 @@ def brackets(
     domains: Sequence[str],
     radius: float = 1.0,
     tangential: bool = False,
-    key: Array | None = None,
-    starts: int = 32,
-    steps: int = 60,
-    points: Array | None = None,
+    search: Search = _USUAL,
 ) -> dict[str, list[Bracket]]:
     """Brackets of single networks on several domains, which costs less than one domain after the other.
 
@@ -99,43 +82,21 @@ def brackets(
     """
     for domain in domains:
         check_domain(domain, radius, tangential)
-    key = jax.random.key(0, impl="threefry2x32") if key is None else key
-    given = None if points is None else _checked_points(points, networks)
     certificates: dict[str, list[Certificate]] = {}
     for domain in filter(domains.__contains__, DOMAINS):  # the widest first
         wider = next(reversed(certificates.values()), None)
         certificates[domain] = certify_all(networks, domain, radius, tangential, wider)
     widest = next(iter(certificates.values()))
-    pairs = zip(networks, widest, strict=True)
-    prepared = [prepare(network, certificate.weights, tangential) for network, certificate in pairs]
+    searched = [prepare(*pair) for pair in zip(networks, widest, strict=True)]
     found: dict[str, list[Bracket]] = {}
     for domain in reversed(certificates):
         within = [one.witness for one in next(reversed(found.values()))] if found else None
-        reached = witnesses(networks, prepared, certificates[domain], tangential, key, starts, steps, within, given)
+        reached = witnesses(networks, searched, certificates[domain], search, within)
         found[domain] = [
-            Bracket(
-                float(gradient_norms(network, point[None], tangential)[0]),
-                certificate.bound,
-                point,
-                certificate.weights,
-                domain,
-                float(radius),
-                tangential,
-                certificate,
-            )
+            Bracket(float(gradient_norms(network, point[None], tangential)[0]), certificate.bound, point, certificate)
             for network, certificate, point in zip(networks, certificates[domain], reached, strict=True)
         ]
     return found
-
-
-def _checked_points(points: Array, networks: Sequence[TwoLayer]) -> np.ndarray:
-    points = np.asarray(points, np.float64)
-    dimensions = {network.dimension for network in networks}
-    if points.ndim != 2 or not len(points) or dimensions - {points.shape[-1]}:
-        raise UserError(f"points must have shape (m, d) with the networks' d, not {points.shape}.")
-    if not (np.isfinite(points).all() and points.any(axis=1).all()):
-        raise UserError("points must be finite and not zero: the search needs their directions.")
-    return points
 
 
 def _singles(networks: TwoLayer | Sequence[TwoLayer]) -> list[TwoLayer]:

@@ -1,12 +1,9 @@
 """The search for witnesses: points of a domain where a network's gradient is as large as can be found.
 
-In order: sign patterns that the certificate's largest directions ask for, with the points that come nearest to them;
+In order: points near the sign patterns that the certificate's largest directions ask for (`lawjax.lipschitz.patterns`);
 projected gradient ascents from those and from random points, many networks at a time; corners of small networks; and
 from the best of all a search from cell to cell. Everything is a lower estimate: what counts in the end is the gradient
 at the point, in float64.
-
-With fewer neurons than coordinates the search goes on in the span of the rows of W, where the sphere's points appear as
-those of the ball.
 """
 
 from __future__ import annotations
@@ -16,28 +13,26 @@ import math
 import operator
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 
 from lawjax import activations
+from lawjax.errors import UserError
 from lawjax.lipschitz.ascent import ascend
 from lawjax.lipschitz.certificate import Certificate
 from lawjax.lipschitz.climb import LINES, ROUNDS, climb, corner_points, gradient_norms, into
+from lawjax.lipschitz.patterns import LARGE, PATTERNS, Searched, typical_distance
 from lawjax.lipschitz.relaxation import padded_size
 from lawjax.network import TwoLayer
 
 Array = Any
 
-_PATTERNS = 8  # sign patterns, and as many ascents that start from their points
-_TILTS = 3  # products that turn random directions towards the certificate's largest
-_FLIPS = 50  # of single signs in a pattern, at most
 _SPACE_RADII = (4.0, 1000.0, 1.0, 0.3)  # of the ascents in R^d, in units of a typical kink's distance from 0
 _BALL_RADII = (1.0, 0.7, 0.3)  # of those in the ball
-_LARGE = 2**10  # entries of W above which ascents run in float32 and at one radius, and searches are shorter
 _ASCENT_WORK = 3e10  # floating-point operations of an ascent, roughly, above which it has fewer starts
 _BATCH = 64  # networks whose ascents run side by side on an accelerator
 _CLIMB_WORK = (5e8, 5e7)  # operations of all searches from cell to cell of a small and a large network, roughly
@@ -49,45 +44,84 @@ _CORNERS = 3500  # tried on a small network
 _CORNER_WORK = 2e9
 _CORNER_DIMENSION = 12  # above it a corner has too many cells around it for a few points to meet the good ones
 _LIFTED = 16  # of the best points of a search, measured on the network given
-_ORTHONORMAL = 1e-6  # what a basis may lack of it; it only serves the search
 _CLOSE = (1e-9, 1e-3)  # relative distance from the upper bound at which a search ends, on a small and a large network
 
 
-class Searched(NamedTuple):
-    """A network as searches on any domain see it.
+@dataclass(frozen=True, eq=False)
+class Search:
+    """How hard to look for a witness.
 
     Attributes:
-        network: float64, rows of length one where psi allows it, without neurons that never count.
-        basis: (d, m), orthonormal; points of the search are coordinates in it. None for all of R^d.
-        preimages: (2 * patterns, m), points that come near good sign patterns: without and with biases.
+        starts: of each ascent, besides those from patterns.
+        steps: of each ascent.
+        points: (m, d), where to look first, such as training data; moved along their rays into the domain.
+        key: a JAX key for the random starts; a fixed one unless given.
+
+    Raises:
+        UserError: fewer than one start or step; points of another shape, zero, or not finite.
     """
 
-    network: TwoLayer
-    basis: np.ndarray | None
-    preimages: np.ndarray
+    starts: int = 32
+    steps: int = 60
+    points: Array | None = None
+    key: Array | None = None
+
+    def __post_init__(self) -> None:
+        """Check what was given."""
+        if min(self.starts, self.steps) < 1:
+            raise UserError(f"A search needs at least 1 start and 1 step, not {self.starts} and {self.steps}.")
+        if self.points is not None:
+            points = np.asarray(self.points, np.float64)
+            if points.ndim != 2 or not len(points):
+                raise UserError(f"points must have shape (m, d), not {points.shape}.")
+            if not (np.isfinite(points).all() and points.any(axis=1).all()):
+                raise UserError("points must be finite and not zero: the search needs their directions.")
+            object.__setattr__(self, "points", points)
 
 
-class _Problem(NamedTuple):
-    """A search on one domain.
+@dataclass(frozen=True)
+class _Problem:
+    """The search for one network's witness on one domain.
 
     Attributes:
-        network: see `Searched`.
-        basis: see `Searched`.
-        radius: of the ball or sphere, None for all of R^d.
-        inside: search the ball, not its sphere.
-        typical: distance of a typical kink from 0, or the radius.
+        given: the network as it was given.
+        certificate: of its upper bound there.
+        searched: what the search sees of it.
     """
 
-    network: TwoLayer
-    basis: np.ndarray | None
-    radius: float | None
-    inside: bool
-    typical: float
+    given: TwoLayer
+    certificate: Certificate
+    searched: Searched
+
+    @property
+    def network(self) -> TwoLayer:
+        """The network in the search's coordinates."""
+        return self.searched.network
+
+    @property
+    def radius(self) -> float | None:
+        """Of the ball or sphere, None for all of R^d."""
+        return None if self.certificate.domain == "space" else self.certificate.radius
+
+    @property
+    def inside(self) -> bool:
+        """Whether the ball is searched, and not its sphere."""
+        return self.certificate.domain == "ball" or self.searched.basis is not None
+
+    @property
+    def tangential(self) -> bool:
+        """Whether the gradient's part along the sphere counts."""
+        return self.certificate.tangential
+
+    @functools.cached_property
+    def typical(self) -> float:
+        """Distance of a typical kink from 0, or the radius."""
+        return typical_distance(self.network) if self.radius is None else self.radius
 
     @property
     def is_large(self) -> bool:
         """Whether it is a matter of time what can be tried."""
-        return self.network.W.size > _LARGE
+        return self.network.W.size > LARGE
 
     @property
     def radii(self) -> list[float]:
@@ -100,20 +134,39 @@ class _Problem(NamedTuple):
         """Floating-point operations for its searches."""
         return _CLIMB_WORK[self.is_large]
 
-    def is_close(self, lower: float, upper: float) -> bool:
+    def is_close(self, lower: float) -> bool:
         """Whether more search is not worth its time."""
-        return lower >= (1.0 - _CLOSE[self.is_large]) * upper
+        return lower >= (1.0 - _CLOSE[self.is_large]) * self.certificate.bound
 
-    def lifted(self, points: np.ndarray, on_sphere: bool) -> np.ndarray:
+    def norms(self, points: np.ndarray) -> np.ndarray:
+        """The gradient norms (m,) at points of the search."""
+        return gradient_norms(self.network, points, self.tangential)
+
+    def best_first(self, points: np.ndarray) -> np.ndarray:
+        """Points of the search in falling order of their gradient norms."""
+        return points[np.argsort(-self.norms(points), kind="stable")]
+
+    def best(self, points: np.ndarray) -> tuple[float, np.ndarray]:
+        """The largest gradient norm of the network given at points of the search, and where, in its own coordinates."""
+        return self.best_of_domain(self.lifted(self.best_first(points)[:_LIFTED]))
+
+    def best_of_domain(self, points: np.ndarray) -> tuple[float, np.ndarray]:
+        """The same for points (m, d) of the domain."""
+        norms = gradient_norms(self.given, points, self.tangential)
+        winner = int(norms.argmax())
+        return float(norms[winner]), points[winner]
+
+    def lifted(self, points: np.ndarray) -> np.ndarray:
         """Points (m, d) of the domain for points of the search; the ball and the sphere are not left by rounding."""
-        if self.basis is not None:
-            lifted = points @ self.basis.T
-            if on_sphere and self.radius is not None:
-                outward = np.random.default_rng(0).standard_normal(len(self.basis))
+        basis = self.searched.basis
+        if basis is not None:
+            lifted = points @ basis.T
+            if self.certificate.domain == "sphere":
+                outward = np.random.default_rng(0).standard_normal(len(basis))
                 for _ in range(2):  # once more for what rounding left
-                    outward -= self.basis @ (self.basis.T @ outward)
+                    outward -= basis @ (basis.T @ outward)
                 outward /= np.linalg.norm(outward)
-                rest = np.sqrt(np.maximum(self.radius**2 - (lifted**2).sum(1, keepdims=True), 0.0))
+                rest = np.sqrt(np.maximum(self.typical**2 - (lifted**2).sum(1, keepdims=True), 0.0))
                 lifted = lifted + rest * outward
             points = lifted
         if self.radius is None:
@@ -122,89 +175,55 @@ class _Problem(NamedTuple):
         return points * np.minimum(1.0, self.radius / np.where(norms > 0, norms, 1.0))
 
 
-def prepare(network: TwoLayer, weights: np.ndarray, tangential: bool) -> Searched:
-    """What searches on all domains share.
-
-    Args:
-        network: a single one.
-        weights: (k + 1,), of a certificate of it.
-        tangential: whether the gradient's part along the sphere will count.
-    """
-    plain = _balanced(network)
-    counts = (plain.a != 0) & plain.W.any(1)
-    if not counts.any():
-        counts[0] = True
-    W, b, a = plain.W[counts], plain.b[counts], plain.a[counts]
-    basis = None
-    if len(W) < W.shape[1] and not tangential:
-        W, basis = _narrowed(W)
-    plain = TwoLayer(W, b, a, 0.0, network.activation)
-    patterns = _patterns(plain, weights[1:][counts])
-    far = 10.0 * float(np.abs(b).max()) + _typical(plain)
-    points = _preimages(W, np.concatenate([patterns, far * patterns - b[:, None]], axis=1))
-    fine = np.isfinite(points).all(1, keepdims=True) & points.any(1, keepdims=True)
-    return Searched(plain, basis, np.where(fine, points, np.eye(1, W.shape[1])))
-
-
 def witnesses(
     networks: Sequence[TwoLayer],
-    prepared: Sequence[Searched],
+    searched: Sequence[Searched],
     certificates: Sequence[Certificate],
-    tangential: bool,
-    key: Array,
-    n_starts: int,
-    steps: int,
+    search: Search,
     hints: Sequence[np.ndarray] | None = None,
-    points: np.ndarray | None = None,
 ) -> list[np.ndarray]:
     """The best point (d,) found for each network on the domain of its certificate.
 
     Args:
         networks: single ones, of any shapes.
-        prepared: what `prepare` made of them.
+        searched: what `lawjax.lipschitz.patterns.prepare` made of them.
         certificates: of the same networks.
-        tangential: on the sphere, count the gradient's part along it.
-        key: a JAX key for the random starts.
-        n_starts: of each ascent, besides those from patterns.
-        steps: of each ascent.
+        search: how hard to look.
         hints: a point of the domain for each network that is known to be good.
-        points: (m, d), such as data: the best of them are among the starts.
     """
-    problems = [_problem(*pair) for pair in zip(prepared, certificates, strict=True)]
-    candidates = [_starting_points(problem, one.preimages) for problem, one in zip(problems, prepared, strict=True)]
-    if points is not None:
-        pairs = zip(problems, candidates, strict=True)
-        candidates = [np.concatenate([_best_given(problem, points, tangential), own]) for problem, own in pairs]
-    found: list[tuple[float, np.ndarray]] = []
-    for i, points in enumerate(candidates):
-        found.append(_best(networks[i], problems[i], certificates[i], points, tangential))
-        given = certificates[i].candidates if hints is None else hints[i][None]
-        if given is not None:
-            norms = gradient_norms(networks[i], given, tangential)
-            found[i] = max(found[i], (float(norms.max()), given[norms.argmax()]), key=operator.itemgetter(0))
+    problems = [_Problem(*each) for each in zip(networks, certificates, searched, strict=True)]
+    candidates = [_starting_points(problem, search.points) for problem in problems]
+    found = [problem.best(points) for problem, points in zip(problems, candidates, strict=True)]
+
+    def offer(i: int, better: tuple[float, np.ndarray]) -> None:
+        found[i] = max(found[i], better, key=operator.itemgetter(0))
 
     def is_open(i: int) -> bool:
-        return not problems[i].is_close(found[i][0], certificates[i].bound)
+        return not problems[i].is_close(found[i][0])
 
+    for i, problem in enumerate(problems):
+        known = problem.certificate.candidates if hints is None else hints[i][None]
+        if known is not None:
+            offer(i, problem.best_of_domain(known))
     still = list(filter(is_open, range(len(problems))))
     if hints is not None:  # a hint stands for an ascent where these take long
         still = [i for i in still if not problems[i].is_large]
-    starts = _ascents([problems[i] for i in still], [candidates[i] for i in still], tangential, key, n_starts, steps)
-    for further in (lambda _, points: points, functools.partial(_further, tangential=tangential)):
-        for i, ends in zip(still, starts, strict=True):
-            if is_open(i):
-                points = further(problems[i], np.concatenate([candidates[i], ends]))
-                better = _best(networks[i], problems[i], certificates[i], points, tangential)
-                found[i] = max(found[i], better, key=operator.itemgetter(0))
-    if not tangential:
-        return [point for _, point in found]
-    return [_to_the_rim(network, point) for network, (_, point) in zip(networks, found, strict=True)]
+    ends = _ascents([problems[i] for i in still], [candidates[i] for i in still], search)
+    for i, own in zip(still, ends, strict=True):
+        candidates[i] = np.concatenate([candidates[i], own])
+        offer(i, problems[i].best(candidates[i]))
+    for i in filter(is_open, still):
+        offer(i, problems[i].best(_further(problems[i], candidates[i])))
+    return [
+        _to_the_rim(problem, point) if problem.tangential else point
+        for problem, (_, point) in zip(problems, found, strict=True)
+    ]
 
 
-def _to_the_rim(network: TwoLayer, point: np.ndarray) -> np.ndarray:
+def _to_the_rim(problem: _Problem, point: np.ndarray) -> np.ndarray:
     """The best point of the great circle through the gradient: in a cell the part along the sphere still grows."""
     radius = np.linalg.norm(point)
-    towards = network.astype(np.float64).gradient(point)
+    towards = problem.given.astype(np.float64).gradient(point)
     towards = towards - (towards @ point) / radius**2 * point
     size = np.linalg.norm(towards)
     if not 0 < size < np.inf:
@@ -215,147 +234,51 @@ def _to_the_rim(network: TwoLayer, point: np.ndarray) -> np.ndarray:
         angles = np.append(angle, angle + reach * np.linspace(-1.0, 1.0, 201))
         circle = np.multiply.outer(np.cos(angles), point) + np.multiply.outer(np.sin(angles), towards)
         circle *= np.minimum(1.0, radius / np.linalg.norm(circle, axis=1, keepdims=True))
-        best = int(gradient_norms(network, circle, True).argmax())
+        best = int(gradient_norms(problem.given, circle, True).argmax())
         angle, reach = float(angles[best]), reach / 50.0
     return circle[best]
 
 
-def _best(
-    network: TwoLayer, problem: _Problem, certificate: Certificate, points: np.ndarray, tangential: bool
-) -> tuple[float, np.ndarray]:
-    """The largest gradient norm of the network given at points of a search, and where, in its own coordinates."""
-    order = np.argsort(-gradient_norms(problem.network, points, tangential), kind="stable")
-    lifted = problem.lifted(points[order[:_LIFTED]], certificate.domain == "sphere")
-    norms = gradient_norms(network, lifted, tangential)
-    winner = int(norms.argmax())
-    return float(norms[winner]), lifted[winner]
-
-
-def _narrowed(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """W = R B' with B (d, k) orthonormal, for k < d: from Cholesky's factor of W W', the quickest, where it serves."""
-    if W.size > _LARGE:
-        try:
-            R = np.linalg.cholesky(W @ W.T)
-        except np.linalg.LinAlgError:
-            pass
-        else:
-            basis = scipy.linalg.solve_triangular(R, W, lower=True, check_finite=False).T
-            if np.abs((basis**2).sum(0) - 1.0).max() < _ORTHONORMAL:
-                return R, basis
-    basis = np.linalg.qr(W.T)[0]
-    return W @ basis, basis
-
-
-def _problem(searched: Searched, certificate: Certificate) -> _Problem:
-    radius = None if certificate.domain == "space" else certificate.radius
-    inside = certificate.domain == "ball" or searched.basis is not None
-    typical = _typical(searched.network) if radius is None else radius
-    return _Problem(searched.network, searched.basis, radius, inside, typical)
-
-
-def _typical(network: TwoLayer) -> float:
-    """The distance of a typical kink from 0, 1 where they pass through it."""
-    norms = np.linalg.norm(network.W, axis=1)
-    distances = np.abs(network.b[norms > 0]) / norms[norms > 0]
-    return (float(np.median(distances)) if distances.size else 0.0) or 1.0
-
-
-def _balanced(network: TwoLayer) -> TwoLayer:
-    """In float64 and, where psi is positively homogeneous, with rows of length one: no square overflows."""
-    network = network.astype(np.float64)
-    if not activations.get(network.activation).has_kink:
-        return network
-    largest = np.abs(network.W).max(1)
-    safe = np.where(largest > 0, largest, 1.0)
-    norms = np.linalg.norm(network.W / safe[:, None], axis=1) * safe
-    safe = np.where(largest > 0, norms, 1.0)
-    a = np.where(largest > 0, network.a * safe, 0.0)
-    strongest = np.abs(a).max() or 1.0
-    b = np.where(largest > 0, network.b / safe, 0.0)
-    return TwoLayer(network.W / safe[:, None], b, a / strongest, 0.0, network.activation)
-
-
-def _starting_points(problem: _Problem, preimages: np.ndarray) -> np.ndarray:
-    """(m, d) points of the domain, the first of them along the preimages of patterns."""
-    directions = preimages / np.linalg.norm(preimages, axis=1, keepdims=True)
-    along, with_biases = np.split(directions, 2)
+def _starting_points(problem: _Problem, given: np.ndarray | None) -> np.ndarray:
+    """(m, d) points of the domain: the best of those given, then along the preimages of patterns, then near these."""
+    preimages = problem.searched.preimages
+    along, with_biases = np.split(preimages / np.linalg.norm(preimages, axis=1, keepdims=True), 2)
+    near = preimages[len(along) :]
     if problem.radius is None:
-        return np.concatenate([1000.0 * problem.typical * along, preimages[len(along) :]])
-    within = into(preimages[len(along) :], problem.radius, problem.inside)
-    return np.concatenate([problem.radius * along, problem.radius * with_biases, within])
+        points = [1000.0 * problem.typical * along, near]
+    else:
+        within = into(near, problem.radius, problem.inside)
+        points = [problem.radius * along, problem.radius * with_biases, within]
+    if given is not None:
+        points.insert(0, _best_given(problem, given))
+    return np.concatenate(points)
 
 
-def _best_given(problem: _Problem, points: np.ndarray, tangential: bool) -> np.ndarray:
+def _best_given(problem: _Problem, points: np.ndarray) -> np.ndarray:
     """The best of the points given, moved into the domain, in the search's coordinates; half as many as patterns."""
-    points = points if problem.basis is None else points @ problem.basis
-    points = points[points.any(1)]
-    moved = into(points, problem.radius, problem.inside)
-    order = np.argsort(-gradient_norms(problem.network, moved, tangential), kind="stable")
-    return moved[order[: _PATTERNS // 2]]
+    if points.shape[1] != problem.given.dimension:
+        raise UserError(f"points must have the networks' dimension {problem.given.dimension}, not {points.shape[1]}.")
+    basis = problem.searched.basis
+    points = points if basis is None else points @ basis
+    moved = into(points[points.any(1)], problem.radius, problem.inside)
+    return problem.best_first(moved)[: PATTERNS // 2]
 
 
-def _patterns(network: TwoLayer, weights: np.ndarray) -> np.ndarray:
-    """(k, _PATTERNS) signs r for which v'_0 + sum_l r_l v'_l is large: its fixed points, then single signs flipped."""
-    W, a = network.W, network.a
-    psi = activations.get(network.activation)
-    low, high = psi.sides if psi.has_kink else (-1.0, 1.0)
-    rows = 0.5 * (high - low) * a[:, None] * W
-    rows = rows / max(np.abs(rows).max(), 1e-300)
-    scaled = rows / np.sqrt(weights / weights.max())[:, None]
-    scaled = scaled / max(np.abs(scaled).max(), 1e-300)
-    middle = (high + low) / (high - low) * rows.sum(0)
-    block = np.random.default_rng(1).standard_normal((W.shape[1], _PATTERNS // 2))
-    for _ in range(_TILTS):
-        block = scaled.T @ (scaled @ block)
-        block /= np.maximum(np.linalg.norm(block, axis=0), 1e-300)
-    gradients = np.concatenate([block, -block], axis=1)
-    patterns = np.zeros((len(rows), gradients.shape[1]))
-    for _ in range(20):
-        before, patterns = patterns, np.where(rows @ gradients >= 0, 1.0, -1.0)
-        gradients = middle[:, None] + rows.T @ patterns
-        if (before == patterns).all():
-            break
-    squares = (rows**2).sum(1)[:, None]
-    columns = np.arange(patterns.shape[1])
-    for _ in range(_FLIPS):
-        gain = squares - patterns * (rows @ gradients)  # of the squared norm, over 4
-        worst = gain.argmax(0)
-        flip = gain[worst, columns] > 1e-12 * squares.max()
-        if not flip.any():
-            break
-        flipped = np.where(flip, patterns[worst, columns], 0.0)
-        gradients = gradients - 2.0 * rows[worst].T * flipped
-        patterns[worst, columns] -= 2.0 * flipped
-    return patterns
-
-
-def _preimages(W: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """(m, d) rows z with W z near the columns of `asked` (k, m), by regularised normal equations."""
-    k, d = W.shape
-    gram = W @ W.T if k <= d else W.T @ W
-    gram[np.diag_indices(len(gram))] += 1e-12 * float(gram.trace()) or 1.0
-    if k <= d:
-        return np.linalg.solve(gram, asked).T @ W
-    return np.linalg.solve(gram, W.T @ asked).T
-
-
-def _ascents(
-    problems: Sequence[_Problem],
-    candidates: Sequence[np.ndarray],
-    tangential: bool,
-    key: Array,
-    n_starts: int,
-    steps: int,
-) -> list[np.ndarray]:
+def _ascents(problems: Sequence[_Problem], candidates: Sequence[np.ndarray], search: Search) -> list[np.ndarray]:
     """The ends (m, d) of each problem's ascents; problems of like size run padded, and side by side off the CPU."""
-    groups: dict[tuple[int, int, int, bool, str], list[int]] = defaultdict(list)
+    key = jax.random.key(0, impl="threefry2x32") if search.key is None else search.key
+    groups: dict[tuple[int, int, int, bool, str, bool], list[int]] = defaultdict(list)
     for i, problem in enumerate(problems):
         psi = problem.network.activation
-        groups[*padded_size(*problem.network.W.shape), len(problem.radii), problem.is_large, psi].append(i)
+        groups[
+            *padded_size(*problem.network.W.shape), len(problem.radii), problem.is_large, psi, problem.tangential
+        ].append(i)
     ends: list[np.ndarray] = [np.zeros(0)] * len(problems)
     batch = 1 if jax.default_backend() == "cpu" else _BATCH
-    for (k, d, _, is_large, _), everyone in groups.items():
-        starts = int(np.clip(_ASCENT_WORK / (10.0 * k * d * steps) - _PATTERNS, 4, n_starts))
+    for (k, d, _, is_large, _, tangential), everyone in groups.items():
+        starts = int(
+            np.clip(_ASCENT_WORK / (10.0 * k * d * search.steps) - PATTERNS, min(4, search.starts), search.starts)
+        )
         for first in range(0, len(everyone), batch):
             members = everyone[first : first + batch]
             padded = members + members[:1] * (batch - len(members))
@@ -371,7 +294,7 @@ def _ascents(
                 for number, radii in enumerate(zip(*(problems[i].radii for i in padded), strict=True)):
                     arguments = (stack, others, own, np.array(radii, dtype))
                     random = jax.random.fold_in(key, number)
-                    found.append(_stacked_ascents(arguments, random, starts, steps, tangential, batch > 1))
+                    found.append(_stacked_ascents(arguments, random, starts, search.steps, tangential, batch > 1))
                 points = np.stack([np.asarray(witness) for witness in found], axis=1)
             for place, i in enumerate(members):
                 ends[i] = points[place, :, : problems[i].network.dimension].astype(np.float64)
@@ -395,12 +318,12 @@ def _stacked_ascents(
 
 
 def _padded_directions(points: np.ndarray, dimension: int) -> np.ndarray:
-    directions = points[np.arange(_PATTERNS) % len(points)]
+    directions = points[np.arange(PATTERNS) % len(points)]
     directions = directions / np.linalg.norm(directions, axis=1, keepdims=True)
     return np.pad(directions, [(0, 0), (0, dimension - points.shape[1])])
 
 
-def _further(problem: _Problem, points: np.ndarray, tangential: bool) -> np.ndarray:
+def _further(problem: _Problem, points: np.ndarray) -> np.ndarray:
     """Points from corners, rays, random walks and the search from cell to cell, as far as the network's size allows."""
     network, typical, radius, inside = problem.network, problem.typical, problem.radius, problem.inside
     k, d = network.W.shape
@@ -412,15 +335,15 @@ def _further(problem: _Problem, points: np.ndarray, tangential: bool) -> np.ndar
             rays = corner_points(through_zero, corners, 1.0)
             points = np.concatenate([points, *(typical * far * rays for far in _FAR)])
     if not activations.get(network.activation).has_kink:
-        return _wander(problem, points, tangential)
+        return _wander(problem, points)
     work = 40.0 * LINES * k * d
     searches = int(np.clip(problem.climb_work / (10.0 * work), 1, _MANY))
     rounds = int(np.clip(problem.climb_work / (searches * work), 0, ROUNDS))
-    order = np.argsort(-gradient_norms(network, points, tangential), kind="stable")
-    return np.concatenate([points, climb(network, points[order[:searches]], radius, inside, tangential, rounds)])
+    starts = problem.best_first(points)[:searches]
+    return np.concatenate([points, climb(network, starts, radius, inside, problem.tangential, rounds)])
 
 
-def _wander(problem: _Problem, points: np.ndarray, tangential: bool) -> np.ndarray:
+def _wander(problem: _Problem, points: np.ndarray) -> np.ndarray:
     """For smooth psi: the points, random ones at many scales, and walks at random that start from the best of all."""
     network, typical, radius, inside = problem.network, problem.typical, problem.radius, problem.inside
     d = network.dimension
@@ -432,12 +355,11 @@ def _wander(problem: _Problem, points: np.ndarray, tangential: bool) -> np.ndarr
         return directions * (scales / np.linalg.norm(directions, axis=-1))[..., None]
 
     points = np.concatenate([points, into(drawn(typical * 10.0 ** random.uniform(-2, 3, count)), radius, inside)])
-    order = np.argsort(-gradient_norms(network, points, tangential), kind="stable")
-    walkers = points[order[:_WALKERS]]
+    walkers = problem.best_first(points)[:_WALKERS]
     for _ in range(_WALK):
         lengths = typical + np.linalg.norm(walkers, axis=1)
         scales = lengths[:, None] * 10.0 ** random.uniform(-4, 0, (len(walkers), count // 100 + 2))
         tried = np.concatenate([walkers[:, None], into(walkers[:, None] + drawn(scales), radius, inside)], axis=1)
-        norms = gradient_norms(network, tried.reshape(-1, d), tangential).reshape(tried.shape[:2])
+        norms = problem.norms(tried.reshape(-1, d)).reshape(tried.shape[:2])
         walkers = tried[np.arange(len(walkers)), norms.argmax(1)]
     return np.concatenate([points, walkers])
