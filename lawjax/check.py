@@ -165,96 +165,107 @@ def each_case(
     yield lower, upper, 0.0
 
 
-def proves(W: Any, b: Any, a: Any, activation: str, statement: dict[str, Any], bound: float) -> bool:
-    """Whether the weights of every case prove that the gradient is at most `bound` there."""
-    W, b, a = (np.asarray(array, np.float64) for array in (W, b, a))
-    parts = zip(each_case(W, b, a, activation, statement), statement["cases"], strict=True)
-    crowd = None
-    if statement["crowd"] is not None:
-        crowd = (*statement["crowd"], caps_of(W, b, activation, statement["radius"]))
-    return all(
-        proves_case(
-            W, a, alpha, beta, along, np.array(case["neurons"], int), np.array(case["weights"], float), bound, crowd
-        )
-        for (alpha, beta, along), case in parts
-    )
+class Form(NamedTuple):
+    """constant + r' (F F' + arrow) r, which over r_0 = 1, |r_l| <= 1 no squared gradient norm of a case exceeds.
 
-
-def proves_case(
-    W: np.ndarray,
-    a: np.ndarray,
-    alpha: Any,
-    beta: Any,
-    along: float,
-    free: Any,
-    weights: np.ndarray,
-    bound: float,
-    crowd: Any,
-) -> bool:
-    """Whether weights for v_0 and the free neurons prove ||grad f||^2 <= bound^2 + along^2; other slopes are known.
-
-    With a crowd (rho, kappa), z = x / R, and y_l = 1 in the cap of neuron l and 0 outside, what is bounded is
-    ||grad f||^2 + rho (1 - |z|^2) + 2 rho kappa sum_l t_l y_l (n_l . z - t_l), which is no less than ||grad f||^2. Its
-    largest value over z is ||grad f||^2 + rho - 2 rho kappa sum_l t_l^2 y_l + rho kappa^2 ||sum_l t_l y_l n_l||^2.
+    F has a row for v_0 and one for each free neuron; the arrow is a matrix with entries in row and column 0 alone. All
+    in units of `unit`^2, a power of two. `errors` bounds the norms of what the rows of F are off by, `slack` what
+    constant and arrow are.
     """
-    if weights.shape != (1 + len(free),):
-        raise ValueError(f"there are {weights.size} weights where {1 + len(free)} are needed")
-    if np.delete((alpha < beta) & (a != 0) & W.any(1), free).any():
-        raise ValueError("a neuron without a weight has an unknown slope")
+
+    F: np.ndarray
+    errors: np.ndarray
+    unit: Fraction
+    arrow: np.ndarray | None = None
+    constant: Fraction = Fraction(0)
+    slack: float = 0.0
+
+
+def gradient_form(W: np.ndarray, a: np.ndarray, alpha: Any, beta: Any, free: Any) -> Form:
+    """||v_0 + sum_l r_l v_l||^2."""
     m, h = (alpha + beta) / 2, (beta - alpha) / 2 * (1.0 + g(2))
     size_w, size_a = float(np.abs(W).max()) or 1.0, float(np.abs(a).max()) or 1.0
     W, a = W / 2.0 ** np.frexp(size_w)[1], a / 2.0 ** np.frexp(size_a)[1]  # exact: a power of two
-    unit = Fraction(2) ** int(np.frexp(size_w)[1] + np.frexp(size_a)[1])
     V = a[:, None] * W
     rows = np.vstack([m @ V, (h[:, None] * V)[free]])
     errors = g(5) * norms(rows) + len(a) * 1e-300
     errors[0] += g(len(a) + 4) * norms((np.abs(m) @ np.abs(V))[None, :])[0]
-    if not ((a != 0) & W.any(1) & ((alpha != 0) | (beta != 0))).any():
-        return bound >= 0
-    constant, linear, slack, pulls = Fraction(0), np.zeros(len(free)), 0.0, np.zeros((1 + len(free), 0))
-    if crowd is not None:
-        rho, kappa, caps = float(Fraction(crowd[0]) / unit**2), float(crowd[1]), crowd[2]
-        t, sign = caps.t[free], np.where(caps.inside == beta, 1.0, -1.0)[free]  # y = (1 + sign r) / 2
-        pulls = t[:, None] * caps.n[free]
-        pulls = 0.5 * np.sqrt(rho) * kappa * np.vstack([pulls.sum(0), sign[:, None] * pulls])
-        linear = -0.5 * rho * kappa * sign * t * t
-        constant = Fraction(rho) * (1 - Fraction(kappa) * sum(map(Fraction, (t * t).tolist())))
-        slack = g(len(a) + W.shape[1] + 80) * rho * (1.0 + 2.0 * kappa * t.sum())
-        errors = errors + g(W.shape[1] + 40) * norms(pulls)
-        errors[0] += g(len(a) + 40) * 0.5 * np.sqrt(rho) * kappa * t.sum()
-    left = (Fraction(bound) ** 2 + Fraction(along) ** 2) / unit**2 - constant - Fraction(slack)
-    mu = left / sum(map(Fraction, weights.tolist()))
-    top = float(mu) * (1.0 - g(2))
-    if not 0 < top < np.inf:
-        return False
+    return Form(rows, errors, Fraction(2) ** int(np.frexp(size_w)[1] + np.frexp(size_a)[1]))
+
+
+def with_crowd(form: Form, rho: float, kappa: float, t: np.ndarray, n: np.ndarray, sign: np.ndarray) -> Form:
+    """The form for ||grad f||^2 + rho (1 - |z|^2) + 2 rho kappa sum_l t_l y_l (n_l . z - t_l), at its largest over z.
+
+    On the sphere or in the ball that is no less than ||grad f||^2: z = x / R, and y_l = (1 + sign_l r_l) / 2 is 1 in
+    the cap of neuron l, 0 outside. The largest value is
+    ||grad f||^2 + rho - 2 rho kappa sum_l t_l^2 y_l + rho kappa^2 ||sum_l t_l y_l n_l||^2.
+    """
+    rho = float(Fraction(rho) / form.unit**2)
+    roundings = form.F.shape[0] + form.F.shape[1] + 80
+    half = 0.5 * np.sqrt(rho) * kappa
+    pulls = half * np.vstack([t @ n, (sign * t)[:, None] * n])
+    errors = form.errors + g(roundings) * norms(pulls)
+    errors[0] += g(roundings) * half * t.sum()
+    constant = Fraction(rho) * (1 - Fraction(kappa) * sum(map(Fraction, (t * t).tolist())))
+    slack = g(roundings) * rho * (1.0 + 2.0 * kappa * t.sum())
+    arrow = -0.5 * rho * kappa * sign * t * t
+    return Form(np.hstack([form.F, pulls]), errors, form.unit, arrow, constant, slack)
+
+
+def is_below(form: Form, weights: np.ndarray, mu: float) -> bool:
+    """Whether mu I - D (F F' + arrow) D, D = diag(weights)^(-1/2), is positive semidefinite, all errors counted."""
     scale = 1.0 / np.sqrt(weights)
-    keep = np.concatenate([[True], (a != 0)[free] & W[free].any(1)]) | pulls.any(1)
-    A, scale, errors = (np.hstack([rows, pulls]) * scale[:, None])[keep], scale[keep], errors[keep]
-    error_A = float(norms((g(5) * norms(A) + errors * scale * (1.0 + g(4)))[None, :])[0])
-    if crowd is None and len(A) > A.shape[1]:
+    A = form.F * scale[:, None]
+    error_A = float(norms((g(5) * norms(A) + form.errors * scale * (1.0 + g(4)))[None, :])[0])
+    if form.arrow is None and len(A) > A.shape[1]:
         A = A.T  # A A' and A' A have the same largest eigenvalue
     n, p = A.shape
     S = np.tril(A @ A.T)
     S = S + np.tril(S, -1).T
     error_S = g(p) * (np.abs(A) @ np.abs(A).sum(0)).max() * (1.0 + g(n + p)) + n * p * 1e-300
-    if crowd is not None:
-        arrow = linear[keep[1:]] * scale[0] * scale[1:]
+    size = np.sqrt(mu)  # of A, as A A' <= mu I is to be shown
+    if form.arrow is not None:
+        arrow = form.arrow * scale[0] * scale[1:]
         S[0, 1:] += arrow
         S[1:, 0] += arrow
-        error_S += g(W.shape[1] + 60) * np.abs(arrow).sum() + g(2) * np.abs(S).sum(1).max() * (1.0 + g(n))
-    # Of A itself: ||A|| <= sqrt(mu) as A A' <= mu I is to be shown, or by its rows where S is more than A A'.
-    size = np.sqrt(top) if crowd is None else float(norms(norms(A)[None, :])[0])
+        error_S += g(n + p + 80) * np.abs(arrow).sum() + g(2) * np.abs(S).sum(1).max() * (1.0 + g(n))
+        size = float(norms(norms(A)[None, :])[0])
     error_S += (2.0 * size + error_A) * error_A * (1.0 + g(8))
     try:
-        R = np.linalg.cholesky(top * np.eye(n) - S - (4.0 * g(n + 2) * np.sqrt(n) * top + error_S) * np.eye(n))
+        R = np.linalg.cholesky(mu * np.eye(n) - S - (4.0 * g(n + 2) * np.sqrt(n) * mu + error_S) * np.eye(n))
     except np.linalg.LinAlgError:
         return False
-    target = top * np.eye(n) - S
+    target = mu * np.eye(n) - S
     E = target - R @ R.T
     # What R R' is off by when computed, and the subtractions on the diagonal and in E.
     rounding = g(n + 4) * (np.abs(R) @ np.abs(R).sum(0)) + 4.0 * U * np.abs(target).sum(1)
     beside = (np.abs(E).sum(1) - np.abs(E.diagonal())) * (1.0 + g(n))
     return bool((E.diagonal() - beside - rounding).min() >= error_S * (1.0 + g(8)))  # Gershgorin's discs of E
+
+
+def proves(W: Any, b: Any, a: Any, activation: str, statement: dict[str, Any], bound: float) -> bool:
+    """Whether the weights of every case prove that the gradient is at most `bound` there."""
+    W, b, a = (np.asarray(array, np.float64) for array in (W, b, a))
+    active = (a != 0) & W.any(1)
+    for (alpha, beta, along), case in zip(each_case(W, b, a, activation, statement), statement["cases"], strict=True):
+        free, weights = np.array(case["neurons"], int), np.array(case["weights"], float)
+        if weights.shape != (1 + len(free),):
+            raise ValueError(f"there are {weights.size} weights where {1 + len(free)} are needed")
+        if np.delete((alpha < beta) & active, free).any():
+            raise ValueError("a neuron without a weight has an unknown slope")
+        if not (active & ((alpha != 0) | (beta != 0))).any():
+            continue  # the gradient is 0
+        form = gradient_form(W, a, alpha, beta, free)
+        if statement["crowd"] is not None:
+            caps = caps_of(W, b, activation, statement["radius"])
+            sign = np.where(caps.inside == beta, 1.0, -1.0)[free]
+            rho, kappa = statement["crowd"]
+            form = with_crowd(form, rho, kappa, caps.t[free], caps.n[free], sign)
+        left = (Fraction(bound) ** 2 + Fraction(along) ** 2) / form.unit**2 - form.constant - Fraction(form.slack)
+        mu = float(left / sum(map(Fraction, weights.tolist()))) * (1.0 - g(2))
+        if not (0 < mu < np.inf and is_below(form, weights, mu)):
+            return False
+    return True
 
 
 def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:

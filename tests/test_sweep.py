@@ -572,11 +572,11 @@ def test_brackets_measured_later_are_those_of_the_sweep(tmp_path, finished):
     run(config, tmp_path, progress=False)
     store = Store(tmp_path)
     assert store.table()[BRACKETS[0]].null_count() == len(store.table())
-    parts = store.unbracketed()
+    parts = list(store.unbracketed())
     bracket_run(tmp_path, progress=False)
     for part in parts[1:]:
         store.paths.part_brackets(part).unlink()
-    assert store.unbracketed() == parts[1:]
+    assert list(store.unbracketed()) == parts[1:]
     table = bracket_run(tmp_path, progress=False)
     assert not store.unbracketed()
     whole = Store(finished).table()

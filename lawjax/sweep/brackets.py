@@ -32,8 +32,7 @@ def bracket_run(root: str | Path, progress: bool = True) -> pl.DataFrame:
     parts = store.unbracketed()
     if not parts and table.filter(pl.col(BRACKETS[0]).is_not_null()).is_empty():
         raise UserError(f"{root} stores no networks to bracket; run its sweep first, with keep_networks.")
-    total = sum(len(store.network_names(part)) for part in parts)
-    with tqdm(total=total, unit=" networks", disable=not progress or not parts) as bar:
+    with tqdm(total=sum(parts.values()), unit=" networks", disable=not progress or not parts) as bar:
         for part in parts:
             networks = store.networks(part)
             columns = bracket_columns(list(networks.values()))

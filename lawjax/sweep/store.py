@@ -202,16 +202,16 @@ class Store:
             rows = rows.update(_read(brackets, BRACKET_SCHEMA, "measure its networks again"), on=IDENTITY)
         return rows
 
-    def unbracketed(self) -> list[str]:
-        """The parts with networks whose Lipschitz constants have not been bracketed."""
-        names = self.paths.part_names()
-        stored = [name for name in names if self.paths.part_networks(name).exists()]
-        return [name for name in stored if self._lacks_brackets(name)]
-
-    def _lacks_brackets(self, part: str) -> bool:
-        names = set(self.network_names(part))
-        rows = self._rows(part).filter(pl.col(BRACKETS[0]).is_null())
-        return any(NetworkId(*row) in names for row in rows.select(IDENTITY).iter_rows())
+    def unbracketed(self) -> dict[str, int]:
+        """The parts with networks that have not been bracketed, and how many networks each stores."""
+        found: dict[str, int] = {}
+        for part in self.paths.part_names():
+            if self.paths.part_networks(part).exists():
+                names = set(self.network_names(part))
+                rows = self._rows(part).filter(pl.col(BRACKETS[0]).is_null())
+                if any(NetworkId(*row) in names for row in rows.select(IDENTITY).iter_rows()):
+                    found[part] = len(names)
+        return found
 
     def network_names(self, part: str) -> list[NetworkId]:
         """The identities of the networks of one commit."""
