@@ -66,6 +66,8 @@ def summary(table: pl.DataFrame) -> str:
             f"| proxy / lower bound on R^d: 5 %, median, 95 % | {_spread(kept['proxy'] / kept['lower_space'])} |",
             f"| upper / lower on R^d: 5 %, median, 95 % | {_spread(kept['upper_space'] / kept['lower_space'])} |",
             f"| the same on the unit sphere | {_spread(kept['upper_sphere'] / kept['lower_sphere'])} |",
+            f"| least lower bound on R^d / sqrt(n/k) | {_over_the_law(kept).min():.2f} |",
+            f"| Theorem 3's product / upper on R^d, median | {_of_product(kept).median():.2f} |",
         ]
     if all(len(set(size)) > 1 for size in sizes.values()):
         for name in ("proxy", "linear_part", "residual", *(["lower_space"] if bracketed else [])):
@@ -78,11 +80,32 @@ def summary(table: pl.DataFrame) -> str:
         if (of_d["n"] / of_d["k"]).n_unique() > 1:
             fitted = " | ".join(str(_in_root(of_d, name, fits.affine)) for name in ("proxy", "residual"))
             lines.append(f"| {d} | {len(of_d)} | {fitted} |")
+    if bracketed:
+        lines += [
+            "\nOn R^d, by width, medians and the largest:\n",
+            "| k | networks | proxy / lower | upper / lower | largest | largest with k <= d |",
+            "| --- " * 6 + "|",
+        ]
+        for (k,), of_k in kept.sort("k").group_by("k", maintain_order=True):
+            below, gap = of_k["proxy"] / of_k["lower_space"], of_k["upper_space"] / of_k["lower_space"]
+            narrow = gap.filter(of_k["d"] >= k).max()
+            largest = "" if narrow is None else f"{narrow:.3f}"
+            lines.append(
+                f"| {k} | {len(of_k)} | {below.median():.2f} | {gap.median():.3f} | {gap.max():.3f} | {largest} |"
+            )
     return "\n".join(lines) + "\n"
 
 
 def _spread(ratio: pl.Series) -> str:
     return ", ".join(f"{ratio.quantile(share):.2f}" for share in (0.05, 0.5, 0.95))
+
+
+def _over_the_law(kept: pl.DataFrame) -> pl.Series:
+    return kept["lower_space"] / (kept["n"] / kept["k"]).sqrt()
+
+
+def _of_product(kept: pl.DataFrame) -> pl.Series:
+    return kept["spectral_product"] / kept["upper_space"]
 
 
 def _in_root(kept: pl.DataFrame, column: str, fit: Callable[..., Any]) -> Any:

@@ -18,6 +18,7 @@ import polars as pl
 from lawjax import cli, fits, plots
 from lawjax.pack import TrainingConfig
 from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
+from lawjax.sweep.measure import BRACKETS
 from lawjax.sweep.run import SweepConfig, run
 from lawjax.sweep.store import Store, write_atomically
 
@@ -58,14 +59,13 @@ def summary(table: pl.DataFrame) -> str:
                 row = cells.setdefault(f"{column}, {form} sqrt(d)", [])
                 row.append(str(fit(x, y, seeds)) if enough else "too few fit")
     lines += [f"| {name} | {' | '.join(values)} |" for name, values in cells.items()]
-    lines += ["\n| d | width rule | k | seed | steps | proxy | linear part | residual | ascent |", "| --- " * 9 + "|"]
-    rows = table.filter("fitted").sort("d", "width_rule", "seed").iter_rows(named=True)
-    lines += [
-        f"| {row['d']} | {row['width_rule']} | {row['k']} | {row['seed']} | {row['steps']} | "
-        + " | ".join(f"{row[name]:.2f}" for name in ("proxy", "linear_part", "residual", "ascent"))
-        + " |"
-        for row in rows
-    ]
+    columns = ["proxy", "linear_part", "residual", "ascent", *(BRACKETS if plots.has_brackets(table) else [])]
+    heads = ["d", "width rule", "k", "seed", "steps", *(name.replace("_", " ") for name in columns)]
+    lines += [f"\n| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    for row in table.filter("fitted").sort("d", "width_rule", "seed").iter_rows(named=True):
+        counts = [str(row[name]) for name in ("d", "width_rule", "k", "seed", "steps")]
+        values = ["" if row[name] is None else f"{row[name]:.2f}" for name in columns]
+        lines.append(f"| {' | '.join(counts + values)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -101,7 +101,7 @@ def _bracket_panel(axes: Axes, rows: pl.DataFrame, colours: ScalarMappable) -> f
     draw_brackets(axes, x, rows, colors=dots, alpha=0.45, linewidth=1.1, label="_brackets")
     axes.scatter(x, low, c=dots, s=12, alpha=0.9, linewidths=0, label="_lower bounds")
     _draw_fit(axes, x, low, rows["seed"].to_numpy(), "affine fit of the lower bounds")
-    _draw_law(axes, x, low, "the largest below all lower bounds;\nit is proved for every network shown")
+    _draw_law(axes, x, low, "the largest below all lower bounds;\nit holds for every network shown")
     axes.set_ylabel("Lip(f) on $R^d$: lower bound (dot), certificate (end of line)")
     return float(rows["upper_space"].to_numpy().max())
 
