@@ -36,9 +36,10 @@ import polars as pl
 from tqdm import tqdm
 
 from lawjax import cli
+from lawjax.config import TrainingConfig
 from lawjax.errors import UserError
 from lawjax.models import NORM_EPSILON
-from lawjax.pack import DIVERGED_LOSS, TrainingConfig
+from lawjax.pack import DIVERGED_LOSS
 from lawjax.sweep.grid import Grid, NetworkId
 from lawjax.sweep.measure import ProbeConfig
 from lawjax.sweep.run import SweepConfig, run

@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from lawjax import cli, fits, plots
-from lawjax.pack import TrainingConfig
+from lawjax.config import TrainingConfig
 from lawjax.sweep.grid import Grid
 from lawjax.sweep.run import SweepConfig, run
 from lawjax.sweep.store import Store, write_atomically

@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from lawjax import cli, fits, plots
-from lawjax.pack import TrainingConfig
+from lawjax.config import TrainingConfig
 from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
 from lawjax.sweep.measure import BRACKETS
 from lawjax.sweep.run import SweepConfig, run

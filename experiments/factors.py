@@ -18,7 +18,7 @@ import experiment2
 import polars as pl
 
 from lawjax import cli, fits, plots
-from lawjax.pack import TrainingConfig
+from lawjax.config import TrainingConfig
 from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
 from lawjax.sweep.run import SweepConfig, run
 from lawjax.sweep.store import Store, write_atomically

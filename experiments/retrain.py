@@ -17,8 +17,8 @@ import numpy as np
 import tyro
 
 from lawjax import cli
+from lawjax.config import TrainingConfig
 from lawjax.errors import UserError
-from lawjax.pack import TrainingConfig
 from lawjax.sweep.grid import Grid, NetworkId, WidthRuleGrid
 from lawjax.sweep.measure import ProbeConfig, measure
 from lawjax.sweep.run import SweepConfig, retrain

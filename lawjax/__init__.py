@@ -5,11 +5,12 @@ theorems and conjectures the docstrings cite.
 """
 
 from lawjax import activations, data, fits
+from lawjax.config import TrainingConfig
 from lawjax.data import Dataset
 from lawjax.errors import UserError
 from lawjax.lipschitz import Bracket, Search, bracket
 from lawjax.network import TwoLayer
-from lawjax.pack import Status, TrainingConfig
+from lawjax.pack import Status
 from lawjax.training import Memorized, loss_curve, memorize
 
 __all__ = [

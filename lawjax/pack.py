@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 import functools
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -17,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lawjax import activations, keys
+from lawjax import keys
+from lawjax.config import TrainingConfig, optimizer
 from lawjax.data import Dataset
-from lawjax.errors import UserError
 from lawjax.models import Pack, pack_params
 
 Array = Any
@@ -42,59 +41,6 @@ class Status(enum.IntEnum):
 
 DIVERGED_LOSS = 1e12  # a mean square above this is given up: it is on its way to overflow
 _BATCHES = 2**31 - 1  # folded into a lane's key for its mini-batches; no network is this wide
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How networks are trained; every choice that section 5 leaves unstated is a field.
-
-    Attributes:
-        epsilon: a network fits when all signs are right and its mean square error is at most this.
-        optimizer: name of an optax optimiser that treats every coordinate alike, such as adam, adamw, sgd, rmsprop.
-        learning_rate: its learning rate.
-        optimizer_options: its other parameters, as (name, value) pairs.
-        step_limit: updates after which a network is given up.
-        batch_size: rows of a mini-batch; None for the full batch. The fit is then checked once an epoch and at the end.
-        hidden_scale: standard deviation of the initial w_l in units of 1/sqrt(d) (an entry is N(0, scale^2/d)).
-        readout_scale: standard deviation of the initial a_l in units of 1/sqrt(k).
-        batch_norm: batch normalisation before psi; without it, the hidden layer has biases instead.
-        readout_bias: whether f has an output constant c.
-        activation: name of psi.
-        dtype: "float32" or "float64".
-    """
-
-    epsilon: float = 0.02
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    optimizer_options: tuple[tuple[str, float], ...] = ()
-    step_limit: int = 5000
-    batch_size: int | None = None
-    hidden_scale: float = 1.0
-    readout_scale: float = 1.0
-    batch_norm: bool = True
-    readout_bias: bool = True
-    activation: str = "relu"
-    dtype: str = "float32"
-
-    def __post_init__(self) -> None:
-        """Check what can be checked before anything is trained."""
-        for name in ("epsilon", "learning_rate", "hidden_scale", "readout_scale"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                raise UserError(f"{name} must be a positive number, not {value}.")
-        for name in ("step_limit", "batch_size"):
-            if not isinstance(getattr(self, name), (int, type(None))):
-                raise UserError(f"{name} must be a whole number, not {getattr(self, name)!r}.")
-        if not isinstance(self.optimizer_options, tuple) or any(len(pair) != 2 for pair in self.optimizer_options):
-            raise UserError('optimizer_options must be a tuple of pairs, such as (("b1", 0.9),).')
-        if self.step_limit < 1:
-            raise UserError(f"step_limit must be at least 1, not {self.step_limit}.")
-        if self.batch_size is not None and self.batch_size < 2:
-            raise UserError(f"batch_size must be at least 2 (batch norm needs a variance), not {self.batch_size}.")
-        if self.dtype not in ("float32", "float64"):
-            raise UserError(f"dtype must be float32 or float64, not {self.dtype!r}.")
-        activations.get(self.activation)
-        optimizer(self)
 
 
 class PackShape(NamedTuple):
@@ -146,53 +92,6 @@ class Lane(NamedTuple):
 
 
 Lanes = Lane  # with a leading axis B on every array
-
-
-@functools.cache
-def _optimizer(name: str, learning_rate: float, options: tuple[tuple[str, float], ...]) -> Any:
-    factory = getattr(optax, name, None)
-    try:
-        made = _lenient(factory(learning_rate, **dict(options)))  # type: ignore[misc]
-        # One coordinate alone, and as the last of a matrix large enough for optimisers that factorise such.
-        among_others = np.random.default_rng(0).uniform(0.5, 2.0, (128, 128))
-        among_others[-1, -1] = 1.0
-        ends = [_two_updates(made, start)[-1, -1] for start in (np.ones((1, 1)), among_others)]
-    except Exception as error:
-        raise UserError(f"optax has no usable optimiser {name!r} with options {dict(options)} ({error}).") from None
-    if not np.allclose(ends[0], ends[1], rtol=1e-4, atol=0):
-        raise UserError(f"Optimiser {name!r} mixes coordinates, so networks of a pack would disturb one another.")
-    return made
-
-
-def _lenient(tx: Any) -> optax.GradientTransformation:
-    """The same optimiser for callers who asked JAX for strict promotion: optax raises floats to integer powers."""
-
-    def update(updates: Any, state: Any, params: Any = None) -> Any:
-        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            return tx.update(updates, state, params)
-
-    return optax.GradientTransformation(tx.init, update)
-
-
-def _two_updates(tx: Any, start: np.ndarray) -> np.ndarray:
-    """The sum of two updates from `start`."""
-    params = jnp.asarray(start, jnp.float32)
-    state, total = tx.init(params), jnp.zeros_like(params)
-    for _ in range(2):
-        # Not in proportion to params, or the ratio of their norms (LARS) would be that of each coordinate.
-        updates, state = tx.update(0.3 * jnp.cos(params), state, params)
-        params, total = params + updates, total + updates
-    return np.asarray(total)
-
-
-def optimizer(config: TrainingConfig) -> Any:
-    """The optax optimiser of a configuration.
-
-    Raises:
-        UserError: optax has none of this name and these options, or it mixes coordinates (LAMB, global-norm clipping):
-            networks that share a pack would then disturb one another.
-    """
-    return _optimizer(config.optimizer, config.learning_rate, config.optimizer_options)
 
 
 def uses_second_moment(config: TrainingConfig, n: int, d: int) -> bool:

@@ -18,11 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from lawjax import data, pack
+from lawjax.config import TrainingConfig
 from lawjax.data import Dataset
 from lawjax.errors import UserError
 from lawjax.models import fold, neuron_params
 from lawjax.network import TwoLayer
-from lawjax.pack import PackShape, Status, TrainingConfig
+from lawjax.pack import PackShape, Status
 
 Array = Any
 

@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 
 import lawjax.sweep.run as sweep_run
 from lawjax import cli, pack
-from lawjax.pack import TrainingConfig
+from lawjax.config import TrainingConfig
 from lawjax.sweep import plan
 from lawjax.sweep.grid import Grid
 from lawjax.sweep.measure import ProbeConfig

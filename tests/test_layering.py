@@ -16,6 +16,7 @@ FLOORS = (
     ("data",),
     ("tensors",),
     ("models",),
+    ("config",),
     ("pack",),
     ("training",),
     ("lipschitz",),

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from lawjax import pack, training
+from lawjax.config import TrainingConfig
 from lawjax.data import Dataset
 from lawjax.models import neuron_params
-from lawjax.pack import PackShape, Status, TrainingConfig
+from lawjax.pack import PackShape, Status
 
 DOUBLE = TrainingConfig(dtype="float64", learning_rate=1e-2, step_limit=300)
 SINGLE = TrainingConfig(learning_rate=1e-2, step_limit=300)

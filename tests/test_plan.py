@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lawjax.pack import TrainingConfig
+from lawjax.config import TrainingConfig
 from lawjax.sweep import plan as planning
 from lawjax.sweep.grid import Grid, NetworkId, WidthRuleGrid
 from lawjax.sweep.plan import Group, Unit, device, plan

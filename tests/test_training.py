@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from lawjax import activations, pack, training
+from lawjax.config import TrainingConfig
 from lawjax.data import Dataset
 from lawjax.errors import UserError
 from lawjax.models import NORM_EPSILON
-from lawjax.pack import PackShape, Status, TrainingConfig
+from lawjax.pack import PackShape, Status
 from lawjax.training import loss_curve, memorize
 
 N, D, K = 40, 8, 16

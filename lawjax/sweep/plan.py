@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lawjax.pack import PackShape, TrainingConfig
+from lawjax.config import TrainingConfig
+from lawjax.pack import PackShape
 from lawjax.sweep.grid import NetworkId
 
 

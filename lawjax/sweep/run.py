@@ -23,8 +23,9 @@ import polars as pl
 from tqdm import tqdm
 
 from lawjax import data, keys, pack, training
+from lawjax.config import TrainingConfig
 from lawjax.errors import UserError
-from lawjax.pack import PackShape, Status, TrainingConfig
+from lawjax.pack import PackShape, Status
 from lawjax.sweep import checkpoints
 from lawjax.sweep.grid import Grid, NetworkId, WidthRuleGrid
 from lawjax.sweep.measure import COLUMNS, ProbeConfig, measure
