@@ -24,6 +24,7 @@ from lawjax.lipschitz.verified import MORE, TINY
 _WIDEST = 4096  # rows and columns of the square matrices that are factorised
 _BLOCK_ENTRIES = 2**22
 _BUDGET = 1e12  # multiplications for one flattening, above which it is passed over
+_DEAR = 5e10  # and above which the flattening d x d^(q-1) is passed over where there are more balanced ones
 
 
 def flattened_bound(U: np.ndarray, c: np.ndarray, q: int, tangential: bool) -> tuple[float, np.ndarray]:
@@ -32,9 +33,11 @@ def flattened_bound(U: np.ndarray, c: np.ndarray, q: int, tangential: bool) -> t
     Let N be the norm of the flattening d^j x d^(q-j). Then ||q T[y^(q-1)]|| <= q ||T||_op <= q N. Along a unit vector v
     at a right angle to y, the derivative of y^(j) has length sqrt(j), so that of F is at most (sqrt(j) + sqrt(q-j)) N.
     """
-    norm, directions = _first_flattening(U, c, q)
-    bounds = [norm * ((1.0 + math.sqrt(q - 1)) * (1.0 + 1e-14) if tangential else q)]
     half = q // 2
+    bounds, directions = [math.inf], np.zeros((0, U.shape[1]))
+    if half <= 1 or float(U.size) * _symmetric_dimension(U.shape[1], q - 1) <= _DEAR:
+        norm, directions = _first_flattening(U, c, q)
+        bounds = [norm * ((1.0 + math.sqrt(q - 1)) * (1.0 + 1e-14) if tangential else q)]
     if half > 1 and q == 2 * half:
         # v' M w <= (lambda_max - lambda_min) / 2 for unit vectors v, w at a right angle.
         factor = 2.0 * math.sqrt(half) if tangential else q
@@ -87,16 +90,14 @@ def _square_flattening(U: np.ndarray, c: np.ndarray, half: int, spread: bool) ->
     vector: that takes away M's part along I, by far its largest eigenvalue where the coefficients have one sign.
     """
     k, d = U.shape
-    bounds = [math.inf]
+    features = _features(U, half, with_identity=half == 2)
+    if features is None or float(k) * features.width**2 > _BUDGET:
+        return math.inf
+    plain = _flattening(U, c, features, features)
+    bounds = []
     isotropic = -float(c.sum()) / (d * (d + 2.0))
-    for t in (0.0, isotropic) if half == 2 else (0.0,):
-        features = _features(U, half, with_identity=t != 0.0)
-        if features is None or float(k) * features.width**2 > _BUDGET:
-            break
-        M = _flattening(U, c, features, features)
-        if t:
-            M += t * d * np.multiply.outer(features.identity, features.identity)
-        M = verified.mirrored(M)
+    for t in (0.0, isotropic) if half == 2 and isotropic else (0.0,):
+        M = verified.mirrored(plain + t * d * np.multiply.outer(features.identity, features.identity) if t else plain)
         shift = _middle_of_spectrum(M, features.singular) if spread else t
         M[np.diag_indices(len(M))] -= shift
         of_shift = verified.gamma(4) * math.sqrt(len(M)) * float(np.abs(M.diagonal()).max())

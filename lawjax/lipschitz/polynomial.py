@@ -77,7 +77,7 @@ class _Expansion(NamedTuple):
 
 
 def polynomial_bound(
-    network: TwoLayer, domain: str = "ball", radius: float = 1.0, tangential: bool = False
+    network: TwoLayer, domain: str = "ball", radius: float = 1.0, tangential: bool = False, ascents: bool = True
 ) -> PolynomialBound:
     """A proved upper bound on sup ||grad f|| for a psi that is a polynomial, over the ball or sphere of a radius.
 
@@ -91,6 +91,7 @@ def polynomial_bound(
         radius: R, of the ball or sphere.
         tangential: on the sphere, the gradient's part along it, whose supremum G_T has G_T <= Lip <= (pi/2) G_T. For
             d = 1 there is none, and the bound is 0.
+        ascents: whether to look for candidates by ascents where they cannot be computed.
 
     Raises:
         UserError: a stack, another activation, an unknown domain, a radius that is not positive and finite,
@@ -115,7 +116,7 @@ def polynomial_bound(
         more, directions = _higher_bound(expansion, degree, tangential)
         upper = verified.total([upper, *more])
         points = np.concatenate([points, directions])
-    if degree > 2 or tangential:
+    if ascents and (degree > 2 or tangential):
         points = _ascend(expansion, degree, points, domain == "ball", tangential)
     if domain == "space" and degree > 1:
         upper = math.inf
