@@ -4,7 +4,7 @@ After S. Bubeck, Y. Li, D. Nagaraj, "A law of robustness for two-layers neural n
 theorems and conjectures the docstrings cite.
 """
 
-from lawjax import activations, data, fits
+from lawjax import activations, constructions, data, fits, lower_bounds, tensors
 from lawjax.config import TrainingConfig
 from lawjax.data import Dataset
 from lawjax.errors import UserError
@@ -24,8 +24,11 @@ __all__ = [
     "UserError",
     "activations",
     "bracket",
+    "constructions",
     "data",
     "fits",
     "loss_curve",
+    "lower_bounds",
     "memorize",
+    "tensors",
 ]

@@ -1,4 +1,4 @@
-"""Command lines: `lawjax inspect`, `export`, `bracket`, `check`, and the options of the scripts in `experiments/`.
+"""Command lines: `lawjax inspect`, `export`, `bracket`, ... and the options of the scripts in `experiments/`.
 
 Mistakes print one sentence and exit with status 2; Ctrl-C exits with 130, having stored what was in training.
 """
@@ -199,14 +199,104 @@ class Check:
             sys.exit(1)
 
 
+@dataclass(frozen=True)
+class Construct:
+    """Build one of section 3's networks on generic data, say what is claimed of it, and write it to an .npz file.
+
+    Attributes:
+        name: linear (3.1), caps (3.2), ramps, grouped-caps (3.3), clustered-caps, tensor (3.4) or exact-tensor.
+        file: where to write; an existing file is left alone.
+        n: number of points.
+        d: dimension.
+        k: number of groups, for grouped-caps and clustered-caps; the others have widths of their own.
+        seed: of the data set, that of a sweep with the same n and d.
+        order: p, for tensor and exact-tensor.
+        data_model: sphere or gaussian.
+        data: where to write the data set, too, for `lawjax bounds`.
+    """
+
+    name: tyro.conf.Positional[
+        Literal["linear", "caps", "ramps", "grouped-caps", "clustered-caps", "tensor", "exact-tensor"]
+    ]
+    file: tyro.conf.Positional[Path]
+    n: int
+    d: int
+    k: int | None = None
+    seed: int = 0
+    order: int = 2
+    data_model: Literal["sphere", "gaussian"] = "sphere"
+    data: Path | None = None
+
+    def __call__(self) -> None:
+        """Write it and print its claims."""
+        import numpy as np
+
+        from lawjax import constructions, data, keys
+
+        for path in filter(None, (self.file, self.data)):
+            if path.exists():
+                raise UserError(f"{path} exists already; choose another name or remove it.")
+        grouped = self.name in ("grouped-caps", "clustered-caps")
+        if (self.k is None) == grouped:
+            raise UserError(f"{self.name} {'needs' if grouped else 'has a width of its own, so it takes no'} --k.")
+        points = data.MODELS[self.data_model](keys.data_key(self.n, self.d, self.seed), self.n, self.d)
+        if grouped:
+            built = constructions.grouped_caps(points, self.k or 0, self.name == "clustered-caps")
+        elif self.name in ("tensor", "exact-tensor"):
+            built = constructions.tensor(points, self.order, self.name == "exact-tensor")
+        else:
+            built = getattr(constructions, self.name)(points)
+        built.network.save(self.file)
+        if self.data is not None:
+            with self.data.open("wb") as file:
+                np.savez_compressed(file, x=np.asarray(points.x), y=np.asarray(points.y))
+        print(built)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Print the lower bounds that are known for networks on a data set.
+
+    Attributes:
+        file: the data set, an .npz file with x (n, d) and y (n,) of -1 and +1.
+        k: number of neurons.
+        activation: of the networks, such as relu or power:2.
+        network: an .npz file of a network, to add the bounds that look at it.
+    """
+
+    file: tyro.conf.Positional[Path]
+    k: int
+    activation: str = "relu"
+    network: Path | None = None
+
+    def __call__(self) -> None:
+        """Print the table."""
+        from lawjax import data, lower_bounds
+        from lawjax.network import TwoLayer
+
+        points = data.load(self.file)
+        found = lower_bounds.all(points, self.k, self.activation)
+        if self.network is not None:
+            found += lower_bounds.network_bounds(TwoLayer.load(self.network), points)
+        print(lower_bounds.table(found))
+
+
 def main() -> None:
     """Entry point of the command `lawjax`."""
 
     def command() -> None:
         chosen = tyro.extras.subcommand_cli_from_dict(
-            {"inspect": Inspect, "export": Export, "bracket": Bracket, "check": Check},
+            {
+                "inspect": Inspect,
+                "export": Export,
+                "bracket": Bracket,
+                "check": Check,
+                "construct": Construct,
+                "bounds": Bounds,
+            },
             prog="lawjax",
-            description="Inspect a run, export a network, bracket its Lipschitz constant, check a certificate.",
+            description="Inspect a run, export a network, bracket its Lipschitz constant, check a certificate, build a "
+            "network of the paper, bound all networks on a data set from below.",
         )
         chosen()
 

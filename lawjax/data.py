@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -61,6 +62,24 @@ def dataset(x: Array, y: Array) -> Dataset:
         raise UserError("Labels must be -1 or +1.")
     x = x if np.issubdtype(x.dtype, np.floating) else x.astype(np.float64)
     return Dataset(x, y.astype(x.dtype))
+
+
+def load(path: str | Path) -> Dataset:
+    """Read a data set from an `.npz` file with arrays x (n, d) and y (n,).
+
+    Raises:
+        UserError: the file cannot be read, lacks an array, or holds no data set.
+    """
+    try:
+        # Opened here, since np.load leaves its own file open when the archive is truncated.
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except Exception as error:  # NumPy, zipfile and zlib have a dozen kinds for foreign or damaged bytes
+        reason = getattr(error, "strerror", None) or "it is damaged or of another kind"
+        raise UserError(f"{path} cannot be read as an .npz file of a data set ({reason}).") from None
+    if not {"x", "y"} <= set(arrays):
+        raise UserError(f"{path} is no data set: save x (n, d) and y (n,) in it.")
+    return dataset(arrays["x"], arrays["y"])
 
 
 def _check_size(n: int, d: int) -> None:

@@ -153,10 +153,53 @@ def test_export_refuses_what_it_cannot_write(finished, tmp_path, lawjax):
 # Help and malformed command lines
 
 
+def test_construct_writes_a_network_and_its_data(tmp_path, lawjax):
+    """What is claimed is printed; the data set goes into the table of bounds, the network into a bracket."""
+    network, points = tmp_path / "f.npz", tmp_path / "data.npz"
+    sizes = ("--n", "30", "--d", "60", "--seed", "1")
+    status, out, err = lawjax("construct", "grouped-caps", network, *sizes, "--k", "10", "--data", points)
+    assert (status, err) == (0, "")
+    assert "section 3.3, Theorem 1" in out and "w_g . x_i < 1/2 off the group" in out
+    status, out, _ = lawjax("bounds", points, "--k", "10", "--network", network)
+    assert status == 0
+    assert "| Theorem 4 | " in out and "it is for polynomial psi, not relu" in out and "kinks" in out
+    assert lawjax("bracket", network, "--domain", "sphere")[0] == 0
+    for name in ("linear", "caps", "ramps", "tensor", "exact-tensor"):
+        assert lawjax("construct", name, tmp_path / f"{name}.npz", *sizes)[0] == 0
+        assert TwoLayer.load(tmp_path / f"{name}.npz").dimension == 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (("construct", "grouped-caps", "new.npz", "--n", "5", "--d", "5"), "needs --k"),
+        (("construct", "caps", "new.npz", "--n", "5", "--d", "5", "--k", "3"), "no --k"),
+        (("construct", "caps", "new.npz", "--n", "0", "--d", "5"), "n >= 1"),
+        (("construct", "tensor", "new.npz", "--n", "5", "--d", "5", "--order", "1"), "linear"),
+        (("construct", "caps", "old.npz", "--n", "5", "--d", "5"), "exists already"),
+        (("bounds", "old.npz", "--k", "3"), "cannot be read"),
+        (("bounds", "none.npz", "--k", "3"), "cannot be read"),
+        (("bounds", "network.npz", "--k", "3"), "x \\(n, d\\) and y"),
+        (("bounds", "data.npz", "--k", "0"), "k >= 1"),
+        (("bounds", "data.npz", "--k", "3", "--activation", "spline"), "activation"),
+        (("bounds", "labels.npz", "--k", "3"), "Labels"),
+    ],
+)
+def test_construct_and_bounds_name_mistakes(tmp_path, monkeypatch, lawjax, arguments, match):
+    monkeypatch.chdir(tmp_path)
+    Path("old.npz").write_bytes(b"something else")
+    TwoLayer(np.eye(2), np.zeros(2), np.ones(2)).save("network.npz")
+    np.savez("data.npz", x=np.eye(2), y=np.array([1, -1]))
+    np.savez("labels.npz", x=np.eye(2), y=np.array([1, 0]))
+    assert_failed(lawjax(*arguments), match)
+    assert not Path("new.npz").exists()
+    assert Path("old.npz").read_bytes() == b"something else"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--help",), ("inspect", "export")),
+        (("--help",), ("inspect", "export", "bracket", "check", "construct", "bounds")),
         (("inspect", "--help"), ("--seed", "--rows", "run directory")),
         (("export", "--help"), ("--seed", ".npz")),
     ],

@@ -1,0 +1,310 @@
+"""What is known to bound Lipschitz constants from below (section 4, appendix D), as numbers for a data set at hand.
+
+Each function takes data, and the width or order that the statement speaks of, and returns a `LowerBound`. *Certified*
+ones are theorems about this data set, evaluated with a margin for rounding; the others hold for generic data, with an
+unnamed constant that is left out (1), or with positive probability. `network_bounds` adds those of one network.
+
+    >>> import jax
+    >>> dataset = data.gaussian(jax.random.key(0), n=1000, d=100)
+    >>> found = theorem4(dataset, k=5)
+    >>> found.certified, found.value > theorem4(dataset, k=50).value > 1.0
+    (True, True)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lawjax import activations, data, tensors
+from lawjax.data import Dataset
+from lawjax.errors import UserError
+from lawjax.lipschitz.pairs import kink_bound
+from lawjax.network import TwoLayer
+
+_MARGIN = 1.0 - 1e-9  # far above the rounding of eigenvalues and sums in float64
+
+
+@dataclass(frozen=True)
+class LowerBound:
+    """A lower bound on a Lipschitz constant, or on what the paper has in its place.
+
+    Attributes:
+        name: what the bound is called.
+        reference: where it is from.
+        value: the bound; None where it says nothing.
+        quantity: what it bounds.
+        functions: of which functions.
+        certified: whether it is a theorem about this data set; otherwise a rate without its constant, or a statement
+            that holds with some probability.
+        reason: why there is no value, or what the value lacks.
+    """
+
+    name: str
+    reference: str
+    value: float | None
+    quantity: str
+    functions: str
+    certified: bool
+    reason: str = ""
+
+
+def floor(dataset: Dataset) -> LowerBound:
+    """max 2 / |x_i - x_j| over opposite labels, for every function that fits (`lawjax.data.floor`)."""
+    value = data.floor(dataset)
+    reason = "" if value else "only one label occurs"
+    return LowerBound(
+        "data floor",
+        "two points of opposite labels",
+        value * _MARGIN or None,
+        "Lip on any set with the points",
+        "all that fit",
+        True,
+        reason,
+    )
+
+
+def conjecture1(dataset: Dataset, k: int) -> LowerBound:
+    """Conjecture 1: Lip(f) on the sphere is at least c sqrt(n/k)."""
+    _check_width(k)
+    return LowerBound(
+        "Conjecture 1",
+        "section 2",
+        math.sqrt(dataset.n / k),
+        "Lip on the sphere",
+        f"F_k(psi) that fit, k = {k}",
+        False,
+        "conjectured, times a constant c",
+    )
+
+
+def theorem3(dataset: Dataset, k: int, biases: bool = False) -> LowerBound:
+    """Theorem 3, (6): L |a| ||W||_op >= sqrt(n/k) / 2 without biases, for generic data with positive probability.
+
+    The constant 1/2 is what the argument gives for read-out weights of both signs. With biases it is about the rows
+    (w_l, b_l) and the points (x_i, 1).
+    """
+    _check_width(k)
+    quantity = "L ‖a‖ ‖(W, b)‖_op" if biases else "L ‖a‖ ‖W‖_op"
+    return LowerBound(
+        "Theorem 3",
+        "section 4.1, (6)",
+        0.5 * math.sqrt(dataset.n / k),
+        quantity,
+        f"F_k(psi) that fit, psi L-Lipschitz, k = {k}",
+        False,
+        "for generic data with positive probability; of the product, not of Lip",
+    )
+
+
+def theorem3_path(dataset: Dataset) -> LowerBound:
+    """Inside Theorem 3's proof: L sum_l |a_l| |w_l| >= sqrt(n), here half of it, as in `theorem3`."""
+    return LowerBound(
+        "Theorem 3, inside",
+        "section 4.1, proof",
+        0.5 * math.sqrt(dataset.n),
+        "L Σ_l ‖a_l w_l‖",
+        "F_k(psi) that fit, psi L-Lipschitz, no biases",
+        False,
+        "for generic data with positive probability; of the product, not of Lip",
+    )
+
+
+def theorem4(dataset: Dataset, k: int, values: np.ndarray | None = None) -> LowerBound:
+    """Theorem 4 on the data at hand: Lip(f) on R^d is at least 2 sqrt(n' / sum_(j<=k) lambda_j(sum_i z_i z_i')).
+
+    f(x) = g(Px) with P of rank k; z_i are the differences of n' disjoint pairs of opposite labels. From
+    2 n' <= sum_i |f(x_i) - f(x_i')| <= Lip sum_i |P z_i|, P a projection. It exceeds sqrt(d/k) times a constant for
+    generic data, n >= d.
+
+    Args:
+        dataset: with both labels.
+        k: rank of P, such as the number of neurons.
+        values: (n,), f(x_i) of a function that does not fit exactly; its differences replace 2.
+
+    Raises:
+        UserError: k < 1, or values of another shape.
+    """
+    _check_width(k)
+    x, y = _arrays(dataset)
+    f = y if values is None else np.asarray(values, np.float64)
+    if f.shape != y.shape:
+        raise UserError(f"values must have shape {y.shape}, not {f.shape}.")
+    first, second = np.flatnonzero(y > 0), np.flatnonzero(y < 0)
+    pairs = min(len(first), len(second))
+    value, reason = None, "only one label occurs"
+    if pairs:
+        first, second = first[:pairs], second[:pairs]
+        z, gaps = x[first] - x[second], f[first] - f[second]
+        eigenvalues = np.linalg.svd(z, compute_uv=False) ** 2
+        length = math.sqrt(pairs * float(eigenvalues[:k].sum()))
+        value = math.inf if length == 0 else max(float(gaps.sum()), 0.0) / length * _MARGIN
+        reason = ""
+    return LowerBound("Theorem 4", "section 4.2", value, "Lip on R^d", f"g(Px) that fit, rank P <= {k}", True, reason)
+
+
+def theorem5(dataset: Dataset, order: int) -> LowerBound:
+    """Theorem 5 on the data at hand, psi = t^p without biases: Lip(f) on the unit ball is p ||T||_op.
+
+    ||T||_op >= n / ||Omega||_{op,*}, as n = <T, Omega> <= ||T||_op ||Omega||_{op,*}, Omega = sum_i y_i x_i^(p), and
+    Lemma 3 bounds the last factor. The paper's form, n / (d^(p-1) ||Omega||_op), is not above it.
+    """
+    nuclear = tensors.nuclear_norm_bound(tensors.data_form(dataset, order))
+    value = math.inf if nuclear == 0 else order * dataset.n / nuclear * _MARGIN
+    return LowerBound(
+        "Theorem 5",
+        "section 4.3",
+        value,
+        "Lip on the unit ball",
+        f"power:{order}, any k, no biases, that fit",
+        True,
+    )
+
+
+def theorem6(dataset: Dataset, degree: int) -> LowerBound:
+    """Theorem 6 on the data at hand: Lip(f) on the unit ball for psi a polynomial of degree p, biases allowed.
+
+    On n_b points with as many labels of each kind, n_b = sum_q <T_q, Omega_q>, q = 1...p. With M = Lip and x a
+    maximiser of T_q, the polynomial t -> f(tx) has |f'| <= M on [-1, 1], so its coefficient q T_q[x^q] of t^(q-1) is at
+    most M kappa_(p-1,q-1), see `markov_coefficient`. Hence M >= n_b / sum_q kappa_(p-1,q-1) ||Omega_q||_{op,*} / q. The
+    paper spends n_b / p on one q.
+
+    Raises:
+        UserError: a degree below 1.
+    """
+    if degree < 1:
+        raise UserError(f"A polynomial activation has degree 1 at least here, not {degree}.")
+    x, y = _arrays(dataset)
+    pairs = int(min((y > 0).sum(), (y < 0).sum()))
+    functions = f"polynomial psi of degree {degree}, any k, that fit"
+    if not pairs:
+        return LowerBound(
+            "Theorem 6", "appendix D.1", None, "Lip on the unit ball", functions, True, "only one label occurs"
+        )
+    kept = np.concatenate([np.flatnonzero(y > 0)[:pairs], np.flatnonzero(y < 0)[:pairs]])
+    balanced = Dataset(x[kept], y[kept])
+    weights = [
+        markov_coefficient(degree - 1, q - 1) * tensors.nuclear_norm_bound(tensors.data_form(balanced, q)) / q
+        for q in range(1, degree + 1)
+    ]
+    total = math.fsum(weights)
+    value = math.inf if total == 0 else 2 * pairs / total * _MARGIN
+    return LowerBound("Theorem 6", "appendix D.1", value, "Lip on the unit ball", functions, True)
+
+
+def markov_coefficient(degree: int, power: int) -> float:
+    """The largest |coefficient of t^power| of a polynomial of this degree that is at most 1 in magnitude on [-1, 1].
+
+    It is attained by the Chebyshev polynomial T_degree or T_(degree-1), whichever has the parity of the power
+    (V. A. Markov 1892).
+    """
+    chebyshev = degree if (degree - power) % 2 == 0 else degree - 1
+    coefficients = np.polynomial.chebyshev.cheb2poly(np.eye(chebyshev + 1)[chebyshev])
+    return abs(float(coefficients[power]))
+
+
+def theorem7(dataset: Dataset, k: int) -> LowerBound:
+    """Theorem 7 on the data at hand, psi = t^2 without biases: Lip(f) on the unit ball is 2 ||T||_op, T of rank k.
+
+    ||T||_op >= n / (sum of the k largest |eigenvalues| of Omega = sum_i y_i x_i x_i'), at least c sqrt(nd)/k.
+    """
+    _check_width(k)
+    largest = tensors.largest_eigenvalues(tensors.data_form(dataset, 2), k)
+    value = math.inf if largest == 0 else 2 * dataset.n / largest * _MARGIN
+    return LowerBound(
+        "Theorem 7",
+        "appendix D.2",
+        value,
+        "Lip on the unit ball",
+        f"power:2, k = {k}, no biases, that fit",
+        True,
+    )
+
+
+def bubeck_sellke(dataset: Dataset, k: int) -> LowerBound:
+    """Bubeck and Sellke (2021): Lip(f) >= c sqrt(nd/p) for classes of p parameters, here p = k (d + 2) + 1."""
+    _check_width(k)
+    parameters = k * (dataset.d + 2) + 1
+    return LowerBound(
+        "universal law",
+        "Bubeck and Sellke 2021",
+        math.sqrt(dataset.n * dataset.d / parameters),
+        "Lip on R^d",
+        f"{parameters} bounded parameters, that fit below noise",
+        False,
+        "times a constant, up to logarithms",
+    )
+
+
+def network_bounds(network: TwoLayer, dataset: Dataset) -> list[LowerBound]:
+    """The bounds that look at one network on its data, fitting or not: its values in Theorem 4, and its kinks."""
+    values = np.asarray(network.astype(np.float64)(np.asarray(dataset.x, np.float64)))
+    bounds = [theorem4(dataset, network.n_neurons, values)]
+    if activations.get(network.activation).has_kink:
+        found = kink_bound(network)
+        bounds.append(
+            LowerBound("kinks", "Shmalo 2026", found.value, "G_T, the gradient along the sphere", "this one", True)
+        )
+    return bounds
+
+
+def all(dataset: Dataset, k: int, activation: str = "relu") -> list[LowerBound]:
+    """What is known for networks of k neurons with this activation on this data set.
+
+    Statements that do not apply are listed without a value, with the reason.
+
+    Raises:
+        UserError: k < 1, an unknown activation, a data set that is none.
+    """
+    dataset = Dataset(*_arrays(dataset))
+    psi = activations.get(activation)
+    kind, _, order = activation.partition(":")
+    bounds = [floor(dataset), conjecture1(dataset, k), theorem4(dataset, k), bubeck_sellke(dataset, k)]
+    if math.isfinite(psi.lipschitz):
+        bounds += [theorem3(dataset, k), theorem3_path(dataset)]
+    else:
+        bounds.append(_absent("Theorem 3", "section 4.1", f"{activation} is not Lipschitz on R"))
+    degree = 0 if psi.coefficients is None else max(np.flatnonzero(psi.coefficients), default=0)
+    if kind == "power":
+        bounds.append(theorem5(dataset, int(order)))
+    else:
+        bounds.append(_absent("Theorem 5", "section 4.3", f"it is for psi = t^p without biases, not {activation}"))
+    if degree:
+        bounds.append(theorem6(dataset, int(degree)))
+    else:
+        bounds.append(_absent("Theorem 6", "appendix D.1", f"it is for polynomial psi, not {activation}"))
+    if activation == "power:2":
+        bounds.append(theorem7(dataset, k))
+    else:
+        bounds.append(_absent("Theorem 7", "appendix D.2", f"it is for psi = t^2 without biases, not {activation}"))
+    return bounds
+
+
+def table(bounds: Sequence[LowerBound]) -> str:
+    """The bounds as a Markdown table."""
+    lines = ["| bound | value | of | functions | certified | reference |", "| --- " * 6 + "|"]
+    for bound in bounds:
+        value = "none" if bound.value is None else f"{bound.value:.6g}"
+        status = "yes" if bound.certified and bound.value is not None else "no"
+        status += f": {bound.reason}" if bound.reason else ""
+        lines.append(
+            f"| {bound.name} | {value} | {bound.quantity} | {bound.functions} | {status} | {bound.reference} |"
+        )
+    return "\n".join(lines)
+
+
+def _absent(name: str, reference: str, reason: str) -> LowerBound:
+    return LowerBound(name, reference, None, "", "", False, reason)
+
+
+def _check_width(k: int) -> None:
+    if k < 1:
+        raise UserError(f"A network has k >= 1 neurons, not {k}.")
+
+
+def _arrays(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    checked = data.dataset(dataset.x, dataset.y)
+    return np.asarray(checked.x, np.float64), np.asarray(checked.y, np.float64)
