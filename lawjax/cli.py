@@ -11,14 +11,11 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import tyro
 
 from lawjax.errors import UserError
-
-if TYPE_CHECKING:
-    from lawjax.sweep.run import SweepConfig
 
 
 def guarded(command: Callable[[], Any]) -> None:
@@ -304,8 +301,8 @@ def main() -> None:
 
 
 def experiment(
-    presets: Mapping[str, SweepConfig],
-    run: Callable[[SweepConfig, Path, tuple[int, int]], Any],
+    presets: Mapping[str, Any],
+    run: Callable[[Any, Path, tuple[int, int]], Any],
     plot: Callable[[Path], Any],
     out: str,
     description: str,
@@ -315,8 +312,8 @@ def experiment(
 
 
 def _experiment(
-    presets: Mapping[str, SweepConfig],
-    run: Callable[[SweepConfig, Path, tuple[int, int]], Any],
+    presets: Mapping[str, Any],
+    run: Callable[[Any, Path, tuple[int, int]], Any],
     plot: Callable[[Path], Any],
     out: str,
     description: str,
@@ -327,8 +324,9 @@ def _experiment(
     first.add_argument("--preset", default="laptop", choices=tuple(presets))
     preset = first.parse_known_args()[0].preset
     defaults = ExperimentOptions(out=Path(out.format(preset=preset)), sweep=presets[preset], preset=preset)
-    options = tyro.cli(
-        ExperimentOptions,
+    kind: Any = ExperimentOptions
+    options: Any = tyro.cli(
+        kind[type(presets[preset])],
         default=defaults,
         description=description,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),

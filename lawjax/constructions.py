@@ -247,17 +247,19 @@ def grouped_caps(dataset: Dataset, k: int, clustered: bool = False) -> Construct
 
 def _clusters(x: np.ndarray, members: np.ndarray, count: int) -> list[np.ndarray]:
     """Groups of nearly equal size: each starts at the first point left and goes on with the nearest to its sum."""
-    left = list(members)
+    products = x[members] @ x[members].T
+    is_left = np.ones(len(members), bool)
     groups = []
     for number in range(count, 0, -1):
-        size = -(-len(left) // number)
-        group = [left.pop(0)]
-        total = x[group[0]].copy()
+        size = -(-int(is_left.sum()) // number)
+        group = [int(is_left.argmax())]
+        is_left[group] = False
+        with_sum = products[group[0]].copy()  # inner products with the sum of the group
         while len(group) < size:
-            nearest = int((x[left] @ total).argmax())
-            total += x[left[nearest]]
-            group.append(left.pop(nearest))
-        groups.append(np.array(group))
+            group.append(int(np.where(is_left, with_sum, -np.inf).argmax()))
+            is_left[group[-1]] = False
+            with_sum += products[group[-1]]
+        groups.append(members[group])
     return groups
 
 
@@ -397,6 +399,8 @@ def _interpolating(x: np.ndarray, y: np.ndarray, order: int) -> np.ndarray:
     step = max(1, _BLOCK_ENTRIES // n)
 
     def product(c: np.ndarray) -> np.ndarray:
+        if order == 2:  # through the matrix T
+            return np.asarray(((x @ (x.T @ (c[:, None] * x))) * x).sum(1))
         return np.concatenate([(x[i : i + step] @ x.T) ** order @ c for i in range(0, n, step)])
 
     gram = scipy.sparse.linalg.LinearOperator((n, n), matvec=product, dtype=np.float64)

@@ -25,7 +25,7 @@ FLOORS = (
     ("sweep.grid", "sweep.paths"),
     ("sweep.plan", "sweep.measure"),
     ("sweep.checkpoints", "sweep.store"),
-    ("sweep.run", "sweep.brackets"),
+    ("sweep.run", "sweep.brackets", "sweep.jobs"),
     ("sweep.options", "sweep.inspect"),
     ("fits",),
     ("plots",),

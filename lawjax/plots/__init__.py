@@ -7,6 +7,18 @@ others, so that no network is dropped silently.
 from lawjax.plots.base import DPI, has_brackets, save, style
 from lawjax.plots.brackets import ratios
 from lawjax.plots.choices import factors
+from lawjax.plots.constructions import constructions
 from lawjax.plots.experiments import figure1, figure2, figure3
 
-__all__ = ["DPI", "factors", "figure1", "figure2", "figure3", "has_brackets", "ratios", "save", "style"]
+__all__ = [
+    "DPI",
+    "constructions",
+    "factors",
+    "figure1",
+    "figure2",
+    "figure3",
+    "has_brackets",
+    "ratios",
+    "save",
+    "style",
+]

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from lawjax.errors import UserError
-from lawjax.sweep.run import SweepConfig
+
+Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
-class ExperimentOptions:
+class ExperimentOptions(Generic[Config]):
     """What to run, where, and how much of it.
 
     Attributes:
         out: run directory; an interrupted run continues there.
         sweep: every field of the configuration.
         preset: sizes: seconds, minutes, or the paper's own.
-        stage: train and draw, or one of the two.
+        stage: run and draw, or one of the two.
         shard: i/N does the i-th of N parts of the work, for job arrays that share the directory.
     """
 
     out: Path
-    sweep: SweepConfig
+    sweep: Config
     preset: Literal["smoke", "laptop", "paper"] = "laptop"
     stage: Literal["all", "run", "plot"] = "all"
     shard: str = "1/1"

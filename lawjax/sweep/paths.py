@@ -75,6 +75,14 @@ class RunPaths(NamedTuple):
         """Brackets of the networks of one commit, where they were measured later."""
         return self.brackets / f"part-{name}.parquet"
 
+    def row(self, name: str) -> Path:
+        """The row of one job."""
+        return self.results / f"row-{name}.json"
+
+    def rows(self) -> list[Path]:
+        """The rows of all jobs done so far."""
+        return sorted(self.results.glob("row-*.json"))
+
     def snapshot(self, name: str) -> Path:
         """The pack in training as of one commit."""
         return self.in_flight / f"part-{name}"

@@ -1,0 +1,214 @@
+"""Section 3's constructions: their Lipschitz constants, bracketed, against sqrt(n/k) and n/k, beside trained networks.
+
+    python experiments/constructions.py --preset paper --out runs/constructions
+
+Sphere data, three seeds. Grouped caps (Theorem 1) and clustered ones at n = 2000, d = 10000, n/k from 1 to 100;
+quadratic forms (Theorem 2: approximate, exact, and the one of least norm) at k = d, n/k from 1 to 64; caps, ramps and
+the linear network at a point each; networks trained by Adam at n = 500, d = 2000. About twenty minutes on one CPU core;
+preset laptop: two minutes. Expected: grouped caps rise like n/k with a constant of about 4, the quadratic forms like
+sqrt(n/k). Writes figures/constructions.{png,pdf}, summary.md and table.parquet in the run directory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from lawjax import Dataset, Search, TrainingConfig, cli, constructions, data, fits, keys, memorize, plots
+from lawjax.lipschitz import brackets, max_random_gradient
+from lawjax.sweep.jobs import Job, job_table, run_jobs
+from lawjax.sweep.store import Store, write_atomically
+
+SEARCH = Search(starts=16, steps=40)
+TRAINING = TrainingConfig(epsilon=0.02, step_limit=3000)
+BUILDERS = {
+    "linear": lambda dataset, k: constructions.linear(dataset),
+    "caps": lambda dataset, k: constructions.caps(dataset),
+    "ramps": lambda dataset, k: constructions.ramps(dataset),
+    "grouped caps": lambda dataset, k: constructions.grouped_caps(dataset, k),
+    "clustered caps": lambda dataset, k: constructions.grouped_caps(dataset, k, clustered=True),
+    "tensor": lambda dataset, k: constructions.tensor(dataset),
+    "exact tensor": lambda dataset, k: constructions.tensor(dataset, exact=True),
+    "smoothest quadratic": lambda dataset, k: constructions.smoothest_quadratic(dataset),
+}
+
+
+@dataclass(frozen=True)
+class Ladders:
+    """What is built: each construction on a ladder of n/k, at sizes where its conditions hold.
+
+    Attributes:
+        grouped_n: points of the grouped caps, and of the trained networks.
+        grouped_d: their dimension.
+        grouped_ratios: n/k of the grouped caps.
+        tensor_d: dimension and width of the tensors; n is a multiple.
+        tensor_ratios: n/d of the tensors.
+        smoothest_d: dimension and width of the smoothest quadratic forms, whose solver takes O(n^3).
+        smoothest_ratios: n/d of these.
+        caps_n: points of caps and ramps.
+        caps_d: their dimension.
+        trained_n: points of the trained networks.
+        trained_d: their dimension.
+        trained_ratios: n/k of the trained networks.
+        seeds: of every rung.
+    """
+
+    grouped_n: int = 2000
+    grouped_d: int = 10_000
+    grouped_ratios: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 100)
+    tensor_d: int = 200
+    tensor_ratios: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    smoothest_d: int = 100
+    smoothest_ratios: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    caps_n: int = 100
+    caps_d: int = 4000
+    trained_n: int = 500
+    trained_d: int = 2000
+    trained_ratios: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    seeds: int = 3
+
+    def jobs(self) -> list[Job]:
+        """One for each network: construction, n, d, k, seed."""
+        sizes: list[tuple[str, int, int, int]] = []
+        for name in ("grouped caps", "clustered caps"):
+            sizes += [(name, self.grouped_n, self.grouped_d, self.grouped_n // r) for r in self.grouped_ratios]
+        for name in ("tensor", "exact tensor"):
+            sizes += [(name, r * self.tensor_d, self.tensor_d, self.tensor_d) for r in self.tensor_ratios]
+        d = self.smoothest_d
+        sizes += [("smoothest quadratic", r * d, d, d) for r in self.smoothest_ratios]
+        sizes += [("caps", self.caps_n, self.caps_d, self.caps_n), ("ramps", self.caps_n, self.caps_d, 2 * self.caps_n)]
+        sizes += [("linear", self.caps_n, self.caps_d, 1)]
+        sizes += [("trained", self.trained_n, self.trained_d, self.trained_n // r) for r in self.trained_ratios]
+        return [
+            {"construction": name, "n": n, "d": d, "k": k, "seed": seed}
+            for name, n, d, k in sizes
+            for seed in range(self.seeds)
+        ]
+
+
+PRESETS = {
+    "smoke": Ladders(60, 400, (1, 4), 20, (1, 4), 10, (1, 2), 20, 400, 60, 100, (1, 4), seeds=2),
+    "laptop": Ladders(
+        grouped_n=500,
+        grouped_d=4000,
+        grouped_ratios=(1, 2, 4, 8, 16, 32),
+        tensor_d=60,
+        tensor_ratios=(1, 2, 4, 8, 16),
+        smoothest_d=40,
+        smoothest_ratios=(1, 2, 4, 8),
+        trained_n=200,
+        trained_d=500,
+        trained_ratios=(1, 4, 16),
+    ),
+    "paper": Ladders(),
+}
+
+
+@functools.lru_cache(maxsize=2)
+def sphere(n: int, d: int, seed: int) -> Dataset:
+    """The data set of (n, d, seed) in float64, its points of length one to rounding."""
+    found = data.sphere(keys.data_key(n, d, seed), n, d)
+    x = np.asarray(found.x, np.float64)
+    return Dataset(x / np.linalg.norm(x, axis=1, keepdims=True), np.asarray(found.y, np.float64))
+
+
+def measure(construction: str, n: int, d: int, k: int, seed: int) -> dict[str, Any]:
+    """Build one network and bracket it: on R^d where that is finite, on the sphere, quadratic forms along it, too."""
+    dataset = sphere(n, d, seed)
+    if construction == "trained":
+        single = Dataset(dataset.x.astype(np.float32), dataset.y.astype(np.float32))
+        one = memorize(single, k, keys.weights_key(n, d, seed), TRAINING)[0]
+        network, fitted = one.network, one.fitted
+        error = float(np.abs(np.asarray(network(single.x)) - single.y).max())
+        row: dict[str, Any] = {"claimed": None, "conditions": fitted, "failing": "" if fitted else "did not fit"}
+    else:
+        built = BUILDERS[construction](dataset, k)
+        network, error = built.network, built.fit_error
+        failing = "; ".join(f"{each.statement} ({each.found})" for each in built.conditions if not each.holds)
+        row = {"claimed": built.bound, "conditions": built.holds, "failing": failing}
+    quadratic = network.activation.startswith("power")
+    found = brackets([network], ("sphere",) if quadratic else ("space", "sphere"), search=SEARCH)
+    for domain in ("space", "sphere"):
+        bounds = found.get(domain, [None])[0]
+        row |= {f"lower_{domain}": bounds and bounds.lower, f"upper_{domain}": bounds and bounds.upper}
+    along = brackets([network], ("sphere",), tangential=True, search=SEARCH)["sphere"][0] if quadratic else None
+    row |= {"lower_along": along and along.lower, "upper_along": along and along.upper}
+    proxy = float(max_random_gradient(network, keys.probe_key(n, d, k, seed)).maximum)
+    return {**row, "width": network.n_neurons, "fit_error": error, "proxy": proxy}
+
+
+def run(config: Ladders, out: Path, shard: tuple[int, int]) -> None:
+    """Build and bracket every network."""
+    run_jobs(out, dataclasses.asdict(config), config.jobs(), measure, shard)
+
+
+def exponents(table: pl.DataFrame) -> list[str]:
+    """Power laws of the lower and upper bounds on the sphere in sqrt(n/k), for networks whose conditions hold."""
+    lines = ["| construction | rungs | lower bound | certificate |", "| --- " * 4 + "|"]
+    for (name,), rows in table.filter("conditions").group_by("construction", maintain_order=True):
+        x = (rows["n"] / rows["width"]).sqrt().to_numpy()
+        if len(set(x.round(3))) < 3:
+            continue
+        laws = [
+            str(fits.power_law(x, rows[column].to_numpy(), rows["seed"].to_numpy()))
+            for column in ("lower_sphere", "upper_sphere")
+        ]
+        span = f"{x.min():.3g} to {x.max():.3g}"
+        lines.append(f"| {name} | {len(rows)} networks, sqrt(n/k) {span} | {laws[0]} | {laws[1]} |")
+    return lines
+
+
+def summary(table: pl.DataFrame) -> str:
+    """Every rung by medians over seeds, and the exponents."""
+    ok = int(table["conditions"].sum())
+    lines = [
+        "## Constructions\n",
+        f"{len(table)} networks; the conditions of the claim hold for {ok}. Below: sup ||grad f|| near the sphere,",
+        "bounded from both sides; its part along the sphere (in brackets) for quadratic forms. Medians over seeds.\n",
+        "| construction | n | d | k | sqrt(n/k) | lower | certificate | claimed | fit error | proxy | conditions |",
+        "| --- " * 11 + "|",
+    ]
+    for (name, n, d), rung in table.group_by("construction", "n", "d", maintain_order=True):
+        for (_,), rows in rung.group_by("k", maintain_order=True):
+            k = rows["width"][0]
+            middle = {
+                c: rows[c].median() for c in ("lower_sphere", "upper_sphere", "lower_along", "upper_along", "claimed")
+            }
+            bounds = [
+                f"{middle[f'{side}_sphere']:.4g}"
+                + (f" ({middle[f'{side}_along']:.4g})" if middle[f"{side}_along"] is not None else "")
+                for side in ("lower", "upper")
+            ]
+            claimed = "" if middle["claimed"] is None else f"{middle['claimed']:.4g}"
+            lines.append(
+                f"| {name} | {n} | {d} | {k} | {math.sqrt(n / k):.3g} | {bounds[0]} | {bounds[1]} | {claimed} | "
+                f"{rows['fit_error'].max():.2g} | {rows['proxy'].median():.3g} | "
+                f"{int(rows['conditions'].sum())} of {len(rows)} |"
+            )
+    lines += [
+        "\nPower laws in sqrt(n/k), of networks whose conditions hold; bootstrap over seeds.\n",
+        *exponents(table),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def plot(out: Path) -> None:
+    """Draw the figure and write the summary."""
+    table = job_table(out)
+    paths = Store(out).paths
+    plots.save(plots.constructions(table), paths.figures / "constructions.png")
+    table.write_parquet(paths.table, compression="zstd")
+    text = summary(table)
+    write_atomically(out / "summary.md", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    cli.experiment(PRESETS, run, plot, "runs/constructions-{preset}", __doc__)

@@ -1,0 +1,106 @@
+"""The constructions of section 3 against the two rates that the paper proves and conjectures."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lawjax.errors import UserError
+from lawjax.plots.base import one_two_five, style, write_caption
+
+
+class _Look(NamedTuple):
+    colour: str
+    marker: str
+    label: str
+
+
+_LOOKS = {  # colours of Okabe and Ito, told apart by the colour-blind
+    "grouped caps": _Look("#D55E00", "o", "grouped caps (Theorem 1)"),
+    "clustered caps": _Look("#CC79A7", "D", "grouped caps, clustered"),
+    "tensor": _Look("#0072B2", "s", "tensor, p = 2 (Theorem 2; approximate fit)"),
+    "exact tensor": _Look("#56B4E9", "^", "tensor, p = 2, exact fit"),
+    "smoothest quadratic": _Look("#009E73", "v", "quadratic form of least norm"),
+    "caps": _Look("#000000", "P", "caps (3.2)"),
+    "ramps": _Look("#000000", "X", "ramps"),
+    "linear": _Look("#000000", "*", "linear (3.1)"),
+    "trained": _Look("#E69F00", "h", "trained by Adam"),
+}
+_GUIDES = ((1, "#666666", "--", r"slope of $\sqrt{n/k}$"), (2, "#666666", ":", r"slope of $n/k$"))
+
+
+def constructions(table: pl.DataFrame) -> Figure:
+    r"""Brackets of sup ||grad f|| near the unit sphere against sqrt(n/k); filled where the claim's conditions hold.
+
+    A mark is the median lower bound over seeds, the line above it ends at the median certificate. Both axes are
+    logarithmic, so that the law's sqrt(n/k) and Theorem 1's n/k are slopes.
+
+    Args:
+        table: one row per network; columns construction, n, width, seed, conditions, lower_sphere and upper_sphere.
+
+    Raises:
+        UserError: a missing column, or no rows.
+    """
+    missing = {"construction", "n", "width", "conditions", "lower_sphere", "upper_sphere"} - set(table.columns)
+    if missing or table.is_empty():
+        raise UserError(f"The table lacks {', '.join(sorted(missing)) or 'rows'}; run experiments/constructions.py.")
+    rows = table.with_columns(x=(pl.col("n") / pl.col("width")).sqrt())
+    middle = rows.group_by("construction", "x").agg(
+        pl.col("lower_sphere").median(), pl.col("upper_sphere").median(), pl.col("conditions").all()
+    )
+    with style():
+        figure = Figure(figsize=(8.6, 6.2), layout="constrained")
+        axes = figure.subplots()
+        for name, look in _LOOKS.items():
+            _draw(axes, middle.filter(construction=name).sort("x"), look)
+        _draw_guides(axes, middle)
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlabel=r"$\sqrt{n/k}$   (n points, k neurons)",
+            ylabel=r"$\sup\,\|\nabla f\|$ near the unit sphere: lower bound (mark), certificate (end of line)",
+        )
+        one_two_five(axes.xaxis)
+        one_two_five(axes.yaxis)
+        axes.legend(loc="upper left", fontsize=8)
+        seeds = rows["seed"].n_unique()
+        failing = int((~rows["conditions"]).sum())
+        caption = (
+            f"{len(rows)} networks on sphere data, medians over {seeds} seeds; open marks: {failing} for which "
+            "a condition of the claim fails. Theorem 1's k ranges at one (n, d); quadratic forms have k = d, n varies."
+        )
+        write_caption(figure, caption, 120)
+    return figure
+
+
+def _draw(axes: Axes, rows: pl.DataFrame, look: _Look) -> None:
+    if rows.is_empty():
+        return
+    x, low, high = (rows[name].to_numpy() for name in ("x", "lower_sphere", "upper_sphere"))
+    holds = rows["conditions"].to_numpy()
+    axes.vlines(x, low, high, color=look.colour, linewidth=1.2)
+    axes.plot(x, low, "-", color=look.colour, linewidth=0.8, alpha=0.5)
+    axes.scatter(x[holds], low[holds], s=44, color=look.colour, marker=look.marker, label=look.label, zorder=3)
+    axes.scatter(
+        x[~holds],
+        low[~holds],
+        s=44,
+        facecolors="white",
+        edgecolors=look.colour,
+        marker=look.marker,
+        label=None if holds.any() else look.label,
+        zorder=3,
+    )
+
+
+def _draw_guides(axes: Axes, rows: pl.DataFrame) -> None:
+    x = np.array([1.0, max(float(rows["x"].max()), 2.0)])  # type: ignore[arg-type]
+    for power, colour, dash, label in _GUIDES:
+        axes.plot(x, (2.0 if power == 1 else 4.0) * x**power, dash, color=colour, linewidth=1.1, label=label)
+    top = float(rows["upper_sphere"].max())  # type: ignore[arg-type]
+    axes.set_ylim(top=math.ceil(2.0 * top))

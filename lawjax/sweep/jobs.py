@@ -1,0 +1,74 @@
+"""Independent measurements with a row each: made in order, stored one by one, so that a run can be killed and resumed.
+
+For experiments whose networks are built and not trained; trained ones are packed by `lawjax.sweep.run`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from tqdm import tqdm
+
+from lawjax.errors import UserError
+from lawjax.sweep.store import Store, write_atomically
+
+Job = Mapping[str, str | int]
+
+
+def run_jobs(
+    root: str | Path,
+    config: Mapping[str, Any],
+    jobs: Sequence[Job],
+    measure: Callable[..., Mapping[str, Any]],
+    shard: tuple[int, int] = (1, 1),
+    progress: bool = True,
+) -> None:
+    """Measure every job that has no row yet.
+
+    Args:
+        root: the run directory.
+        config: what the run is; another one in the same directory is refused.
+        jobs: arguments by name, which also name the row's file and stand in the row.
+        measure: from a job's arguments to the rest of its row: numbers, words, None.
+        shard: (i, N), to do every N-th job alone.
+        progress: whether to show a progress bar.
+
+    Raises:
+        UserError: the directory holds another run or cannot be written.
+    """
+    index, shards = shard
+    store = Store(root)
+    with store.opened(config, shard):
+        left = [job for job in jobs[index - 1 :: shards] if not store.paths.row(_name(job)).exists()]
+        with tqdm(total=len(left), unit=" rows", disable=not progress or not left) as bar:
+            for job in left:
+                row = {**job, **measure(**job)}
+                write_atomically(store.paths.row(_name(job)), json.dumps(row) + "\n")
+                bar.update()
+
+
+def job_table(root: str | Path) -> pl.DataFrame:
+    """The rows stored so far, sorted by the arguments of their jobs.
+
+    Raises:
+        UserError: it is no run directory, has no rows, or one cannot be read.
+    """
+    store = Store(root)
+    store.read_config()
+    rows = []
+    for path in store.paths.rows():
+        try:
+            rows.append(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            raise UserError(f"{path} cannot be read as a row; remove it and run the same command again.") from None
+    if not rows:
+        raise UserError(f"{root} has no rows yet; run the experiment first.")
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _name(job: Job) -> str:
+    return "-".join(str(value).replace(" ", "_") for value in job.values())
