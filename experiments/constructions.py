@@ -201,7 +201,7 @@ def summary(table: pl.DataFrame) -> str:
 
 def plot(out: Path) -> None:
     """Draw the figure and write the summary."""
-    table = job_table(out)
+    table = job_table(out, ("construction", "n", "d", "k", "seed"))
     paths = Store(out).paths
     plots.save(plots.constructions(table), paths.figures / "constructions.png")
     table.write_parquet(paths.table, compression="zstd")

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
 from lawjax.errors import UserError
@@ -342,3 +343,15 @@ def monomial(
         constant=math.exp(best[0]),
         r_squared=1.0 - float(residual @ residual) / float(((log_y - log_y.mean()) ** 2).sum()),
     )
+
+
+def proportion(successes: int, trials: int, level: float = 0.95) -> tuple[float, float, float]:
+    """successes / trials with its Wilson interval: (share, low, high).
+
+    Raises:
+        UserError: no trials, or more successes than trials.
+    """
+    if not 0 <= successes <= trials or trials < 1:
+        raise UserError(f"A share needs 0 <= successes <= trials and a trial, not {successes} of {trials}.")
+    interval = scipy.stats.binomtest(successes, trials).proportion_ci(level, method="wilson")
+    return successes / trials, float(interval.low), float(interval.high)

@@ -6,18 +6,22 @@ others, so that no network is dropped silently.
 
 from lawjax.plots.base import DPI, has_brackets, save, style
 from lawjax.plots.brackets import ratios
+from lawjax.plots.capacity import capacity
 from lawjax.plots.choices import factors
 from lawjax.plots.constructions import constructions
 from lawjax.plots.experiments import figure1, figure2, figure3
+from lawjax.plots.lower_bounds import lower_bounds
 
 __all__ = [
     "DPI",
+    "capacity",
     "constructions",
     "factors",
     "figure1",
     "figure2",
     "figure3",
     "has_brackets",
+    "lower_bounds",
     "ratios",
     "save",
     "style",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +33,9 @@ _LOOKS = {  # colours of Okabe and Ito, told apart by the colour-blind
 _GUIDES = ((1, "#666666", "--", r"slope of $\sqrt{n/k}$"), (2, "#666666", ":", r"slope of $n/k$"))
 
 
+_MEASURE = r"Lipschitz constant near the unit sphere, $\sup\,\|\nabla f\|$"
+
+
 def constructions(table: pl.DataFrame) -> Figure:
     r"""Brackets of sup ||grad f|| near the unit sphere against sqrt(n/k); filled where the claim's conditions hold.
 
@@ -58,21 +60,17 @@ def constructions(table: pl.DataFrame) -> Figure:
         axes = figure.subplots()
         for name, look in _LOOKS.items():
             _draw(axes, middle.filter(construction=name).sort("x"), look)
+        axes.set(xscale="log", yscale="log", xlabel=r"$\sqrt{n/k}$   (n points, k neurons)", ylabel=_MEASURE)
         _draw_guides(axes, middle)
-        axes.set(
-            xscale="log",
-            yscale="log",
-            xlabel=r"$\sqrt{n/k}$   (n points, k neurons)",
-            ylabel=r"$\sup\,\|\nabla f\|$ near the unit sphere: lower bound (mark), certificate (end of line)",
-        )
         one_two_five(axes.xaxis)
         one_two_five(axes.yaxis)
         axes.legend(loc="upper left", fontsize=8)
         seeds = rows["seed"].n_unique()
         failing = int((~rows["conditions"]).sum())
         caption = (
-            f"{len(rows)} networks on sphere data, medians over {seeds} seeds; open marks: {failing} for which "
-            "a condition of the claim fails. Theorem 1's k ranges at one (n, d); quadratic forms have k = d, n varies."
+            f"{len(rows)} networks on sphere data, medians over {seeds} seeds. Mark: lower bound; upper end of line: "
+            f"certificate. Open marks: {failing} for which a condition of the claim fails. Grouped caps have one "
+            "(n, d), quadratic forms one k = d."
         )
         write_caption(figure, caption, 120)
     return figure
@@ -85,7 +83,15 @@ def _draw(axes: Axes, rows: pl.DataFrame, look: _Look) -> None:
     holds = rows["conditions"].to_numpy()
     axes.vlines(x, low, high, color=look.colour, linewidth=1.2)
     axes.plot(x, low, "-", color=look.colour, linewidth=0.8, alpha=0.5)
-    axes.scatter(x[holds], low[holds], s=44, color=look.colour, marker=look.marker, label=look.label, zorder=3)
+    axes.scatter(
+        x[holds],
+        low[holds],
+        s=44,
+        color=look.colour,
+        marker=look.marker,
+        label=look.label if holds.any() else None,
+        zorder=3,
+    )
     axes.scatter(
         x[~holds],
         low[~holds],
@@ -102,5 +108,3 @@ def _draw_guides(axes: Axes, rows: pl.DataFrame) -> None:
     x = np.array([1.0, max(float(rows["x"].max()), 2.0)])  # type: ignore[arg-type]
     for power, colour, dash, label in _GUIDES:
         axes.plot(x, (2.0 if power == 1 else 4.0) * x**power, dash, color=colour, linewidth=1.1, label=label)
-    top = float(rows["upper_sphere"].max())  # type: ignore[arg-type]
-    axes.set_ylim(top=math.ceil(2.0 * top))

@@ -86,6 +86,47 @@ class WidthRuleGrid:
         )
 
 
+@dataclass(frozen=True)
+class CapacityGrid:
+    """Widths and numbers of points around the capacity kd = n, for some dimensions: the memorisation phase diagram.
+
+    Attributes:
+        d: dimensions.
+        n_over_d: points per dimension.
+        kd_over_n: capacity per point; a width below one is left out.
+        seeds: how many seeds.
+    """
+
+    d: tuple[int, ...]
+    n_over_d: tuple[int, ...]
+    kd_over_n: tuple[float, ...]
+    seeds: int = 1
+
+    def __post_init__(self) -> None:
+        """Check sizes."""
+        _check_positive(d=self.d, n_over_d=self.n_over_d, seeds=(self.seeds,))
+        if not self.kd_over_n or min(self.kd_over_n) <= 0:
+            raise UserError(f"The grid's kd_over_n must be positive numbers, not {self.kd_over_n}.")
+
+    @property
+    def n(self) -> tuple[int, ...]:
+        """Numbers of points."""
+        return tuple(ratio * d for d in self.d for ratio in self.n_over_d)
+
+    def networks(self) -> list[NetworkId]:
+        """The identities, each once: k = (kd/n) n/d, rounded."""
+        return sorted(
+            {
+                NetworkId(ratio * d, d, round(share * ratio), seed)
+                for d in self.d
+                for ratio in self.n_over_d
+                for share in self.kd_over_n
+                for seed in range(self.seeds)
+                if round(share * ratio) >= 1
+            }
+        )
+
+
 WIDTH_RULES = {"k = n": lambda n, d: n, "k = 10n/d": lambda n, d: max(1, round(10 * n / d))}
 
 

@@ -51,8 +51,8 @@ def run_jobs(
                 bar.update()
 
 
-def job_table(root: str | Path) -> pl.DataFrame:
-    """The rows stored so far, sorted by the arguments of their jobs.
+def job_table(root: str | Path, by: Sequence[str]) -> pl.DataFrame:
+    """The rows stored so far, sorted by these columns.
 
     Raises:
         UserError: it is no run directory, has no rows, or one cannot be read.
@@ -67,7 +67,7 @@ def job_table(root: str | Path) -> pl.DataFrame:
             raise UserError(f"{path} cannot be read as a row; remove it and run the same command again.") from None
     if not rows:
         raise UserError(f"{root} has no rows yet; run the experiment first.")
-    return pl.DataFrame(rows, infer_schema_length=None)
+    return pl.DataFrame(rows, infer_schema_length=None).sort(by)
 
 
 def _name(job: Job) -> str:

@@ -27,7 +27,7 @@ from lawjax.config import TrainingConfig
 from lawjax.errors import UserError
 from lawjax.pack import PackShape, Status
 from lawjax.sweep import checkpoints
-from lawjax.sweep.grid import Grid, NetworkId, WidthRuleGrid
+from lawjax.sweep.grid import CapacityGrid, Grid, NetworkId, WidthRuleGrid
 from lawjax.sweep.measure import COLUMNS, ProbeConfig, measure
 from lawjax.sweep.plan import Group, Unit, device, plan, predicted_steps, step_time
 from lawjax.sweep.store import Store, device_name
@@ -48,7 +48,7 @@ class SweepConfig:
         keep_networks: whether the folded networks are stored.
     """
 
-    grid: Grid | WidthRuleGrid
+    grid: Grid | WidthRuleGrid | CapacityGrid
     training: TrainingConfig = TrainingConfig()
     probes: ProbeConfig = ProbeConfig()
     data_model: str = "gaussian"
