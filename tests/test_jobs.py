@@ -1,0 +1,111 @@
+"""Rows of independent jobs: stored one by one, resumed, refused in a run of another configuration; their scripts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from small_sweep import assert_one_sentence
+
+from lawjax import UserError, fits
+from lawjax.sweep.grid import CapacityGrid, NetworkId
+from lawjax.sweep.jobs import job_table, run_jobs
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+JOBS = [{"kind": kind, "n": n} for kind in ("one", "an other") for n in (10, 2)]
+
+
+def test_every_job_has_a_row_in_order(tmp_path):
+    run_jobs(tmp_path, {"a": 1}, JOBS, lambda kind, n: {"square": n * n, "none": None}, progress=False)
+    table = job_table(tmp_path, ("kind", "n"))
+    assert table.select("kind", "n").rows() == [("an other", 2), ("an other", 10), ("one", 2), ("one", 10)]
+    assert table["square"].to_list() == [4, 100, 4, 100]
+
+
+def test_a_run_goes_on_where_it_was_stopped(tmp_path):
+    """What is stored is not measured again; shards do the rest between them."""
+    calls = []
+
+    def measure(kind, n):
+        calls.append((kind, n))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return {"square": n * n}
+
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(tmp_path, {"a": 1}, JOBS, measure, progress=False)
+    assert len(job_table(tmp_path, ("kind", "n"))) == 2
+    for shard in ((2, 2), (1, 2)):
+        run_jobs(tmp_path, {"a": 1}, JOBS, measure, shard, progress=False)
+    assert len(calls) == 5
+    assert len(job_table(tmp_path, ("kind", "n"))) == 4
+
+
+def test_mistakes_are_named(tmp_path):
+    with pytest.raises(UserError, match="no run directory"):
+        job_table(tmp_path, ("n",))
+    run_jobs(tmp_path, {"a": 1}, [], lambda: {}, progress=False)
+    with pytest.raises(UserError, match="no rows"):
+        job_table(tmp_path, ("n",))
+    with pytest.raises(UserError, match="another configuration"):
+        run_jobs(tmp_path, {"a": 2}, JOBS, lambda kind, n: {}, progress=False)
+    run_jobs(tmp_path, {"a": 1}, JOBS, lambda kind, n: {}, progress=False)
+    next((tmp_path / "results").glob("row-*.json")).write_text("{")
+    with pytest.raises(UserError, match="remove it"):
+        job_table(tmp_path, ("n",))
+
+
+@pytest.mark.parametrize(
+    ("name", "figure", "columns"),
+    [
+        ("constructions", "constructions", ("construction", "lower_sphere", "upper_sphere", "fit_error", "conditions")),
+        ("lower_bounds", "lower_bounds", ("kind", "theorem4", "theorem7", "least_norm")),
+        ("capacity", "capacity", ("n", "d", "k", "fitted")),
+    ],
+)
+def test_the_smoke_presets(name, figure, columns, tmp_path):
+    """A run of seconds, killed once on its way, leaves the table, the figure and the summary."""
+    command = [sys.executable, str(EXPERIMENTS / f"{name}.py"), "--preset", "smoke", "--out", str(tmp_path / "run")]
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and first.poll() is None and not list(tmp_path.glob("run/results/*")):
+        time.sleep(0.05)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    table = pl.read_parquet(tmp_path / "run" / "table.parquet")
+    assert set(columns) <= set(table.columns) and len(table) > 5
+    for ending in ("png", "pdf"):
+        assert (tmp_path / "run" / "figures" / f"{figure}.{ending}").stat().st_size > 10_000
+    assert (tmp_path / "run" / "summary.md").read_text(encoding="utf-8") in done.stdout
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["configuration"]
+    refused = subprocess.run([*command, "--seeds", "1"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert_one_sentence(refused.stderr.strip().splitlines()[-1])
+
+
+def test_the_grid_around_the_capacity():
+    grid = CapacityGrid((20,), (2, 8), (0.25, 1.0, 1.1), seeds=2)
+    assert grid.networks() == [
+        NetworkId(n, 20, k, seed) for n, k in ((40, 2), (160, 2), (160, 8), (160, 9)) for seed in range(2)
+    ]
+    with pytest.raises(UserError, match="kd_over_n"):
+        CapacityGrid((20,), (2,), (0.0,))
+    with pytest.raises(UserError, match="n_over_d"):
+        CapacityGrid((20,), (0,), (1.0,))
+
+
+def test_shares_have_wilson_intervals():
+    """Known values of the Wilson interval, and what it must hold."""
+    share, low, high = fits.proportion(0, 10)
+    assert (share, low) == (0.0, 0.0) and high == pytest.approx(0.2775, abs=1e-4)
+    share, low, high = fits.proportion(5, 10)
+    assert (low, high) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    with pytest.raises(UserError, match="trial"):
+        fits.proportion(1, 0)
