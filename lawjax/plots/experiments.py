@@ -35,6 +35,8 @@ from lawjax.plots.base import (
     write_caption,
 )
 
+_LOOSE = 3.0  # certificates over lower bounds from which they do not set the height of a figure
+_HEAD_ROOM = 1.75
 _BESIDE = {"k = n": -0.006, "k = 10n/d": 0.006}  # shares of the largest x by which brackets are moved apart
 
 
@@ -131,6 +133,7 @@ def _draw_law(axes: Axes, x: np.ndarray, y: np.ndarray, words: str) -> None:
 def _sqrt_d_panel(axes: Axes, by_rule: dict[str, pl.DataFrame], measure: str) -> None:
     """Points, affine fit and the law's shape for each width rule; the legend carries slopes and exponents."""
     top, bracketed = 0.0, False
+    ends_of_lines = [0.0]
     for name, rows in by_rule.items():
         rule = RULES[name]
         if rows.is_empty():
@@ -144,7 +147,9 @@ def _sqrt_d_panel(axes: Axes, by_rule: dict[str, pl.DataFrame], measure: str) ->
             looks: dict[str, Any] = {"colors": rule.colour, "alpha": 0.45, "linewidth": 2.4}
             draw_brackets(axes, beside, rows, ticks=True, label=f"_{name} brackets", **looks)
             bracketed = True
-            top = max(top, float(rows["upper_space"].max()))  # type: ignore[arg-type]
+            ends_of_lines += rows["upper_space"].drop_nulls().to_list()
+            tight = rows.filter(pl.col("upper_space") <= _LOOSE * pl.col("lower_space"))
+            top = max([top, *rows["lower_space"].drop_nulls(), *tight["upper_space"]])
         axes.scatter(x, y, c=rule.colour, marker=rule.marker, s=24, alpha=0.75, linewidths=0, label=f"_{name}")
         handle: dict[str, Any] = {"color": rule.colour, "marker": rule.marker, "markevery": [], "markersize": 5}
         fit = affine_fit(x, y, seeds)
@@ -166,8 +171,10 @@ def _sqrt_d_panel(axes: Axes, by_rule: dict[str, pl.DataFrame], measure: str) ->
     axes.set_xlim(left=0.0)
     if bracketed:
         words = "vertical lines: from the lower bound on Lip(f)\non $R^d$ to its certificate, same networks"
+        if max(ends_of_lines) > _HEAD_ROOM * top:
+            words += f";\nthose that leave the figure end at {number_text(max(ends_of_lines))} at most"
         axes.plot([], [], "-", color="0.6", linewidth=2.4, label=words)
-    axes.set_ylim(0.0, (1.75 if bracketed else 1.45) * top or 1.0)  # head room for the legend
+    axes.set_ylim(0.0, (_HEAD_ROOM if bracketed else 1.45) * top or 1.0)  # head room for the legend
     axes.set_xlabel("$\\sqrt{d}$   (d: dimension)")
     axes.set_ylabel(axis_label(measure))
     axes.legend(loc="upper left")
