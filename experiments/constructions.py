@@ -2,10 +2,11 @@
 
     python experiments/constructions.py --preset paper --out runs/constructions
 
-Sphere data, three seeds. Grouped caps (Theorem 1) and clustered ones at n = 2000, d = 10000, n/k from 1 to 100;
-quadratic forms (Theorem 2: approximate, exact, and the one of least norm) at k = d, n/k from 1 to 64; caps, ramps and
-the linear network at a point each; networks trained by Adam at n = 500, d = 2000. About twenty minutes on one CPU core;
-preset laptop: two minutes. Expected: grouped caps rise like n/k with a constant of about 4, the quadratic forms like
+Sphere data, three seeds, n/k from 1 to 100. Grouped caps (Theorem 1) and clustered ones, n and d growing with n/k so
+that k >= 5 n/k (else all neurons are on at once, and the rate is 2 sqrt(n)) and the theorem's conditions hold;
+quadratic forms (Theorem 2: approximate, exact, and the one of least norm) at k = d; caps, ramps and the linear network
+at one size each; networks trained by Adam at n = 500, d = 2000. About twenty minutes on two CPU cores, 14 GiB; preset
+laptop: two minutes. Expected: grouped caps rise like n/k with a constant of about 4, the quadratic forms like
 sqrt(n/k). Writes figures/constructions.{png,pdf}, summary.md and table.parquet in the run directory.
 """
 
@@ -27,6 +28,7 @@ from lawjax.sweep.jobs import Job, job_table, run_jobs
 from lawjax.sweep.store import Store, write_atomically
 
 SEARCH = Search(starts=16, steps=40)
+_MOST_CLUSTERED = 10_000  # points: clusters take n^2 inner products
 TRAINING = TrainingConfig(epsilon=0.02, step_limit=3000)
 BUILDERS = {
     "linear": lambda dataset, k: constructions.linear(dataset),
@@ -45,47 +47,51 @@ class Ladders:
     """What is built: each construction on a ladder of n/k, at sizes where its conditions hold.
 
     Attributes:
-        grouped_n: points of the grouped caps, and of the trained networks.
-        grouped_d: their dimension.
-        grouped_ratios: n/k of the grouped caps.
-        tensor_d: dimension and width of the tensors; n is a multiple.
-        tensor_ratios: n/d of the tensors.
+        grouped: (n, d, k) of the grouped caps.
+        tensor_d: dimension and width of Theorem 2's forms; n is a multiple, eps = sqrt(n log(n)) / d.
+        tensor_ratios: n/d of these.
+        exact_ratios: n/d of those that fit exactly, well below d/2, where no form fits any more.
         smoothest_d: dimension and width of the smoothest quadratic forms, whose solver takes O(n^3).
         smoothest_ratios: n/d of these.
-        caps_n: points of caps and ramps.
-        caps_d: their dimension.
-        trained_n: points of the trained networks.
-        trained_d: their dimension.
-        trained_ratios: n/k of the trained networks.
+        caps: (n, d) of caps, ramps and the linear network.
+        trained: (n, d) of the trained networks.
+        trained_ratios: n/k of these.
         seeds: of every rung.
     """
 
-    grouped_n: int = 2000
-    grouped_d: int = 10_000
-    grouped_ratios: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 100)
-    tensor_d: int = 200
-    tensor_ratios: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    grouped: tuple[tuple[int, int, int], ...] = (
+        (1000, 10_000, 1000),
+        (1000, 10_000, 500),
+        (1000, 10_000, 250),
+        (1000, 10_000, 125),
+        (2000, 10_000, 125),
+        (5120, 10_000, 160),
+        (20_480, 10_000, 320),
+        (50_000, 16_000, 500),
+    )
+    tensor_d: int = 1200
+    tensor_ratios: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 100)
+    exact_ratios: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     smoothest_d: int = 100
-    smoothest_ratios: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
-    caps_n: int = 100
-    caps_d: int = 4000
-    trained_n: int = 500
-    trained_d: int = 2000
+    smoothest_ratios: tuple[int, ...] = (1, 2, 4, 8, 12)
+    caps: tuple[int, int] = (100, 4000)
+    trained: tuple[int, int] = (500, 2000)
     trained_ratios: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     seeds: int = 3
 
     def jobs(self) -> list[Job]:
         """One for each network: construction, n, d, k, seed."""
-        sizes: list[tuple[str, int, int, int]] = []
-        for name in ("grouped caps", "clustered caps"):
-            sizes += [(name, self.grouped_n, self.grouped_d, self.grouped_n // r) for r in self.grouped_ratios]
-        for name in ("tensor", "exact tensor"):
-            sizes += [(name, r * self.tensor_d, self.tensor_d, self.tensor_d) for r in self.tensor_ratios]
-        d = self.smoothest_d
-        sizes += [("smoothest quadratic", r * d, d, d) for r in self.smoothest_ratios]
-        sizes += [("caps", self.caps_n, self.caps_d, self.caps_n), ("ramps", self.caps_n, self.caps_d, 2 * self.caps_n)]
-        sizes += [("linear", self.caps_n, self.caps_d, 1)]
-        sizes += [("trained", self.trained_n, self.trained_d, self.trained_n // r) for r in self.trained_ratios]
+        sizes = [("grouped caps", *size) for size in self.grouped]
+        sizes += [("clustered caps", *size) for size in self.grouped if size[0] <= _MOST_CLUSTERED]
+        for name, d, ratios in (
+            ("tensor", self.tensor_d, self.tensor_ratios),
+            ("exact tensor", self.tensor_d, self.exact_ratios),
+            ("smoothest quadratic", self.smoothest_d, self.smoothest_ratios),
+        ):
+            sizes += [(name, ratio * d, d, d) for ratio in ratios]
+        n, d = self.caps
+        sizes += [("caps", n, d, n), ("ramps", n, d, 2 * n), ("linear", n, d, 1)]
+        sizes += [("trained", *self.trained, self.trained[0] // ratio) for ratio in self.trained_ratios]
         return [
             {"construction": name, "n": n, "d": d, "k": k, "seed": seed}
             for name, n, d, k in sizes
@@ -94,29 +100,28 @@ class Ladders:
 
 
 PRESETS = {
-    "smoke": Ladders(60, 400, (1, 4), 20, (1, 4), 10, (1, 2), 20, 400, 60, 100, (1, 4), seeds=2),
+    "smoke": Ladders(((60, 400, 60), (60, 400, 15)), 20, (1, 4), (1, 4), 10, (1, 2), (20, 400), (60, 100), (1, 4), 2),
     "laptop": Ladders(
-        grouped_n=500,
-        grouped_d=4000,
-        grouped_ratios=(1, 2, 4, 8, 16, 32),
-        tensor_d=60,
+        grouped=((500, 4000, 500), (500, 4000, 250), (500, 4000, 125), (500, 4000, 62), (1280, 4000, 80)),
+        tensor_d=200,
         tensor_ratios=(1, 2, 4, 8, 16),
+        exact_ratios=(1, 2, 4, 8, 16),
         smoothest_d=40,
-        smoothest_ratios=(1, 2, 4, 8),
-        trained_n=200,
-        trained_d=500,
+        smoothest_ratios=(1, 2, 4),
+        trained=(200, 500),
         trained_ratios=(1, 4, 16),
     ),
     "paper": Ladders(),
 }
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=1)  # gigabytes
 def sphere(n: int, d: int, seed: int) -> Dataset:
     """The data set of (n, d, seed) in float64, its points of length one to rounding."""
     found = data.sphere(keys.data_key(n, d, seed), n, d)
     x = np.asarray(found.x, np.float64)
-    return Dataset(x / np.linalg.norm(x, axis=1, keepdims=True), np.asarray(found.y, np.float64))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return Dataset(x, np.asarray(found.y, np.float64))
 
 
 def measure(construction: str, n: int, d: int, k: int, seed: int) -> dict[str, Any]:

@@ -225,7 +225,7 @@ def test_the_smoothest_quadratic():
         other = other - np.linalg.lstsq(features, features @ other, rcond=None)[0]
         other = 0.5 * (other.reshape(30, 30) + other.reshape(30, 30).T)
         other *= random.choice([0.01, 0.1]) / np.linalg.norm(other, 2)
-        assert np.linalg.norm(T + other, 2) >= np.linalg.norm(T, 2) * (1 - 2e-3)
+        assert np.linalg.norm(T + other, 2) >= np.linalg.norm(T, 2) * (1 - 3e-3)
 
 
 def test_precision_and_mistakes():
