@@ -3,8 +3,8 @@
     python experiments/capacity.py --preset paper --out runs/capacity
 
 Conjecture 2 asks for k >= C n/d, since fewer neurons cannot fit generic data (Baum 1988). Preset paper: d = 20 and 50,
-n/d from 1 to 32, kd/n from 0.25 to 8, ten seeds, at most 10000 steps at a learning rate of 1e-2; some minutes on two
-CPU cores. Expected: hardly any network fits below kd/n = 1, nearly all somewhat above it.
+n/d from 1 to 32, kd/n from 0.25 to 8, ten seeds, at most 10000 steps at a learning rate of 1e-2; under three minutes
+on one CPU core. Expected: for n/d >= 8 no network fits at kd/n = 0.75, nearly all do at 1; fewer neurons need more.
 Writes figures/capacity.{png,pdf}, summary.md and table.parquet in the run directory.
 """
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lawjax import keys
+from lawjax import keys, npz
 from lawjax.errors import UserError
 
 Array = Any
@@ -70,13 +70,7 @@ def load(path: str | Path) -> Dataset:
     Raises:
         UserError: the file cannot be read, lacks an array, or holds no data set.
     """
-    try:
-        # Opened here, since np.load leaves its own file open when the archive is truncated.
-        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except Exception as error:  # NumPy, zipfile and zlib have a dozen kinds for foreign or damaged bytes
-        reason = getattr(error, "strerror", None) or "it is damaged or of another kind"
-        raise UserError(f"{path} cannot be read as an .npz file of a data set ({reason}).") from None
+    arrays = npz.read(path, "a data set")
     if not {"x", "y"} <= set(arrays):
         raise UserError(f"{path} is no data set: save x (n, d) and y (n,) in it.")
     return dataset(arrays["x"], arrays["y"])

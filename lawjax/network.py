@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lawjax import activations
+from lawjax import activations, npz
 from lawjax.errors import UserError
 
 Array = Any
@@ -191,13 +191,7 @@ class TwoLayer:
         Raises:
             UserError: the file cannot be read, lacks an array, or holds no valid network.
         """
-        try:
-            # Opened here, since np.load leaves its own file open when the archive is truncated.
-            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except Exception as error:  # NumPy, zipfile and zlib have a dozen kinds for foreign or damaged bytes
-            reason = getattr(error, "strerror", None) or "it is damaged or of another kind"
-            raise UserError(f"{path} cannot be read as an .npz file of a network ({reason}).") from None
+        arrays = npz.read(path, "a network")
         missing = [name for name in ("W", "b", "a") if name not in arrays]
         if missing:
             raise UserError(f"{path} is no network: it lacks {', '.join(missing)}; save W (k, d), b (k,) and a (k,).")

@@ -407,3 +407,58 @@ def test_a_file_where_a_folder_should_be_is_one_sentence(tmp_path):
 def test_plotting_does_not_start_pyplot():
     code = "import sys, lawjax.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def built(conditions=(True, True, False)):
+    rows = []
+    for name in ("grouped caps", "tensor", "trained"):
+        for k, holds in zip((100, 25, 4), conditions, strict=True):
+            for seed in range(2):
+                low = float(4.0 * 100 / k + seed)
+                row = {"construction": name, "n": 100, "width": k, "seed": seed, "conditions": holds}
+                rows.append(row | {"lower_sphere": low, "upper_sphere": 1.5 * low})
+    return pl.DataFrame(rows)
+
+
+def test_constructions_are_marks_with_lines_up_to_their_certificates():
+    figure = plots.constructions(built())
+    axes = figure.axes[0]
+    (line,) = [c for c in axes.collections if hasattr(c, "get_segments") and len(c.get_segments()) == 3][:1]
+    ends = np.array(line.get_segments())
+    np.testing.assert_allclose(ends[:, :, 0], np.sqrt([[1, 1], [4, 4], [25, 25]]))
+    np.testing.assert_allclose(ends[:, 1, 1], 1.5 * ends[:, 0, 1])
+    marks = [c for c in axes.collections if hasattr(c, "get_offsets") and len(c.get_offsets())]
+    filled = [c for c in marks if c.get_label() in ("grouped caps (Theorem 1)",)]
+    np.testing.assert_allclose(filled[0].get_offsets(), [[1.0, 4.5], [2.0, 16.5]])
+    assert "Open marks: 6 for which" in figure.get_supxlabel().replace("\n", " ")
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert len(labels) == len(set(labels))
+
+
+@pytest.mark.parametrize("draw", [plots.constructions, plots.lower_bounds, plots.capacity])
+def test_other_tables_are_refused_with_the_script_to_run(draw):
+    with pytest.raises(UserError, match=r"run experiments/\w+\.py"):
+        draw(pl.DataFrame({"n": [1]}))
+
+
+def test_the_phase_diagram_shows_counts_and_intervals():
+    cells = pl.DataFrame(
+        {
+            "d": [10, 10, 10, 10],
+            "n": [20, 20, 40, 40],
+            "k": [1, 4, 2, 8],
+            "n_over_d": [2.0, 2.0, 4.0, 4.0],
+            "kd_over_n": [0.5, 2.0, 0.5, 2.0],
+            "tried": [5, 5, 5, 5],
+            "fitted": [0, 5, 1, 4],
+            "share": [0.0, 1.0, 0.2, 0.8],
+            "low": [0.0, 0.6, 0.1, 0.5],
+            "high": [0.4, 1.0, 0.5, 0.9],
+        }
+    )
+    figure = plots.capacity(cells)
+    top, below = figure.axes[0], figure.axes[1]
+    assert sorted(text.get_text() for text in top.texts) == ["0", "1", "4", "5"]
+    curves = [line for line in below.lines if len(line.get_xdata()) == 2 and line.get_marker() == "o"]
+    np.testing.assert_allclose([line.get_ydata() for line in curves], [[0.0, 1.0], [0.2, 0.8]])
+    assert "20 networks, 5 for each" in figure.get_supxlabel().replace("\n", " ")
