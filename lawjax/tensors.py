@@ -31,6 +31,8 @@ Array = Any
 
 _MOST_ENTRIES = 10**7  # of a tensor written out
 _BLOCK_ENTRIES = 2**22
+_STEPS_BETWEEN_LOOKS = 20
+_GROWTH = 1e-9  # relative growth between looks below which a start has arrived
 _BEST_ROWS = 8  # of the form's own directions among the starts of the power method
 
 
@@ -142,7 +144,7 @@ def operator_norm(form: TwoLayer, key: Array | None = None, starts: int = 32, st
         form: of any order.
         key: a JAX key for the random starts; a fixed one unless given.
         starts: random ones, besides the form's own best directions and those of its flattenings.
-        steps: of the power method.
+        steps: of the power method, at most.
 
     Raises:
         UserError: no form, fewer than one start or step.
@@ -222,9 +224,20 @@ def _power_method(W: Array, a: Array, starts: Array, order: int, steps: int) -> 
         signs = jnp.repeat(jnp.array([1.0, -1.0], W.dtype), starts.shape[0] // 2)
     else:
         signs = jnp.ones(starts.shape[0], W.dtype)
+
+    def grows(carry: tuple[Any, Array, Array, Array]) -> Array:
+        (_, value, _, _), before, done, _ = carry
+        return (done < steps) & (value > before + _GROWTH * jnp.abs(value)).any()
+
+    def many(carry: tuple[Any, Array, Array, Array]) -> tuple[Any, Array, Array, Array]:
+        state, _, done, count = carry
+        return jax.lax.fori_loop(0, count, step, state), state[1], done + count, count
+
     x = unit(starts)
     value, gradient = look(x, signs)
-    x, *_ = jax.lax.fori_loop(0, steps, step, (x, value, gradient, jnp.zeros_like(value)))
+    state = (x, value, gradient, jnp.zeros_like(value))
+    count = jnp.int32(min(steps, _STEPS_BETWEEN_LOOKS))
+    (x, *_), *_ = jax.lax.while_loop(grows, many, (state, jnp.full_like(value, -jnp.inf), jnp.int32(0), count))
     return x
 
 
