@@ -4,10 +4,11 @@
 
 Sphere data, three seeds, n/k from 1 to 100. Grouped caps (Theorem 1) and clustered ones, n and d growing with n/k so
 that k >= 5 n/k (else all neurons are on at once, and the rate is 2 sqrt(n)) and the theorem's conditions hold;
-quadratic forms (Theorem 2: approximate, exact, and the one of least norm) at k = d; caps, ramps and the linear network
-at one size each; networks trained by Adam at n = 500, d = 2000. About twenty minutes on two CPU cores, 14 GiB; preset
-laptop: two minutes. Expected: grouped caps rise like n/k with a constant of about 4, the quadratic forms like
-sqrt(n/k). Writes figures/constructions.{png,pdf}, summary.md and table.parquet in the run directory.
+quadratic forms (Theorem 2: approximate, exact, and the one of least norm) at k = d; partial cubic forms, for which k
+alone changes; caps, ramps and the linear network at one size each; networks trained by Adam at n = 500, d = 2000. About
+twenty minutes on two CPU cores, 14 GiB; preset laptop: two minutes. Expected: grouped caps rise like n/k with a
+constant of about 4, the quadratic forms like sqrt(n/k). Writes figures/constructions.{png,pdf}, summary.md and
+table.parquet in the run directory.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ BUILDERS = {
     "clustered caps": lambda dataset, k: constructions.grouped_caps(dataset, k, clustered=True),
     "tensor": lambda dataset, k: constructions.tensor(dataset),
     "exact tensor": lambda dataset, k: constructions.tensor(dataset, exact=True),
+    "partial tensor": lambda dataset, k: constructions.partial_tensor(dataset, k // (2 * dataset.d + 1)),
     "smoothest quadratic": lambda dataset, k: constructions.smoothest_quadratic(dataset),
 }
 
@@ -51,6 +53,8 @@ class Ladders:
         tensor_d: dimension and width of Theorem 2's forms; n is a multiple, eps = sqrt(n log(n)) / d.
         tensor_ratios: n/d of these.
         exact_ratios: n/d of those that fit exactly, well below d/2, where no form fits any more.
+        partial: (n, d) of the partial tensors, for which k alone changes.
+        partial_coordinates: m of these, k = m (2d + 1).
         smoothest_d: dimension and width of the smoothest quadratic forms, whose solver takes O(n^3).
         smoothest_ratios: n/d of these.
         caps: (n, d) of caps, ramps and the linear network.
@@ -72,6 +76,8 @@ class Ladders:
     tensor_d: int = 1200
     tensor_ratios: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 100)
     exact_ratios: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    partial: tuple[int, int] = (1600, 40)
+    partial_coordinates: tuple[int, ...] = (1, 2, 4, 8, 16, 40)
     smoothest_d: int = 100
     smoothest_ratios: tuple[int, ...] = (1, 2, 4, 8, 12)
     caps: tuple[int, int] = (100, 4000)
@@ -89,6 +95,8 @@ class Ladders:
             ("smoothest quadratic", self.smoothest_d, self.smoothest_ratios),
         ):
             sizes += [(name, ratio * d, d, d) for ratio in ratios]
+        n, d = self.partial
+        sizes += [("partial tensor", n, d, m * (2 * d + 1)) for m in self.partial_coordinates]
         n, d = self.caps
         sizes += [("caps", n, d, n), ("ramps", n, d, 2 * n), ("linear", n, d, 1)]
         sizes += [("trained", *self.trained, self.trained[0] // ratio) for ratio in self.trained_ratios]
@@ -100,12 +108,27 @@ class Ladders:
 
 
 PRESETS = {
-    "smoke": Ladders(((60, 400, 60), (60, 400, 15)), 20, (1, 4), (1, 4), 10, (1, 2), (20, 400), (60, 100), (1, 4), 2),
+    "smoke": Ladders(
+        grouped=((60, 400, 60), (60, 400, 15)),
+        tensor_d=20,
+        tensor_ratios=(1, 4),
+        exact_ratios=(1, 4),
+        partial=(60, 8),
+        partial_coordinates=(2, 8),
+        smoothest_d=10,
+        smoothest_ratios=(1, 2),
+        caps=(20, 400),
+        trained=(60, 100),
+        trained_ratios=(1, 4),
+        seeds=2,
+    ),
     "laptop": Ladders(
         grouped=((500, 4000, 500), (500, 4000, 250), (500, 4000, 125), (500, 4000, 62), (1280, 4000, 80)),
         tensor_d=200,
         tensor_ratios=(1, 2, 4, 8, 16),
         exact_ratios=(1, 2, 4, 8, 16),
+        partial=(400, 20),
+        partial_coordinates=(1, 4, 20),
         smoothest_d=40,
         smoothest_ratios=(1, 2, 4),
         trained=(200, 500),

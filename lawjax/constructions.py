@@ -1,4 +1,4 @@
-"""The paper's constructions (section 3) and two beyond it: networks that fit, with what is claimed of each.
+"""The paper's constructions (section 3) and some beyond it: networks that fit, with what is claimed of each.
 
 Weights are computed in float64 and returned in the precision of the data. What a construction claims, and on which
 conditions, is looked up on the data set at hand; a network is returned whether they hold or not.
@@ -321,6 +321,51 @@ def tensor(dataset: Dataset, order: int = 2, exact: bool = False) -> Constructio
         domain="sphere",
         tangential=True,
         conditions=tuple(conditions),
+    )
+
+
+def partial_tensor(dataset: Dataset, coordinates: int) -> Construction:
+    """Between Theorems 1 and 2, beyond the paper, psi = t^3: widths from 2d to 2d^2 for one data set.
+
+    f(x) = (d/m) sum_i y_i (P x_i . P x) (x_i . x)^2 with P onto the first m coordinates is a cubic form of m quadratic
+    ones, x_j x'T_j x, whose eigenvectors u give two neurons (e_j + u) and (e_j - u) each, and one e_j for all:
+    k = m (2d + 1). As in Theorem 2, the points interfere by chance, here by some sqrt(3n/m)/d, and the norm of T falls
+    as m grows, in heuristics like sqrt(n)/m: sqrt(n/k) times sqrt(d/m).
+
+    Args:
+        dataset: the claims are for points of the sphere.
+        coordinates: m, 1 <= m <= d.
+
+    Raises:
+        UserError: m outside 1, ..., d.
+    """
+    x, y = _arrays(dataset)
+    n, d = x.shape
+    if not 1 <= coordinates <= d:
+        raise UserError(f"The number of coordinates must lie between 1 and d = {d}, not at {coordinates}.")
+    W, a = [], []
+    for j, unit in enumerate(np.eye(d)[:coordinates]):
+        values, vectors = np.linalg.eigh(x.T @ ((d / coordinates * y * x[:, j])[:, None] * x))
+        W += [unit + vectors.T, unit - vectors.T, unit[None]]  # 6 s t^2 = (s + t)^3 + (s - t)^3 - 2 s^3
+        a += [values / 6.0, values / 6.0, -values.sum(keepdims=True) / 3.0]
+    network = TwoLayer(np.concatenate(W), np.zeros(coordinates * (2 * d + 1)), np.concatenate(a), activation="power:3")
+    norms = np.linalg.norm(x, axis=1)
+    size = math.sqrt(3.0 * n / coordinates) / d
+    return _built(
+        dataset,
+        x,
+        y,
+        network,
+        name="partial tensor",
+        reference="beyond the paper",
+        bound=tensors.lipschitz_bound(network),
+        rate="3 ||T||_op (Lemma 1)",
+        domain="sphere",
+        tangential=True,
+        conditions=(
+            Condition("|x_i| = 1", bool(np.abs(norms - 1).max() < 1e-5), f"{norms.min():.3g} to {norms.max():.3g}"),
+            Condition("eps = sqrt(3n/m)/d < 1", size < 1, f"{size:.3g}"),
+        ),
     )
 
 

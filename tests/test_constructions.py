@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lawjax
-from lawjax import Dataset, UserError, constructions, data, keys
+from lawjax import Dataset, UserError, constructions, data, keys, tensors
 from lawjax.lipschitz import max_random_gradient
 from lawjax.lipschitz.climb import gradient_norms
 
@@ -204,6 +204,27 @@ def test_fitting_the_residuals(p, n, d):
     x = np.random.default_rng(0).standard_normal((10, d))
     expected = np.linalg.solve(gram, dataset.y) @ (dataset.x @ x.T) ** p
     np.testing.assert_allclose(built.network(x), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("m", [1, 3, 12])
+def test_partial_tensors(m):
+    """The function written out, its width, and a bound that holds; with all coordinates Theorem 2's form of order 3."""
+    dataset = generic(150, 12)
+    built = constructions.partial_tensor(dataset, m)
+    assert built.network.n_neurons == m * 25
+    x = np.random.default_rng(0).standard_normal((10, 12))
+    expected = 12 / m * (dataset.x[:, :m] @ x[:, :m].T) * (dataset.x @ x.T) ** 2
+    np.testing.assert_allclose(built.network(x), dataset.y @ expected, atol=1e-9)
+    assert lawjax.bracket(built.network, "sphere", tangential=True).lower <= built.bound
+    if m == 12:
+        np.testing.assert_allclose(built.network(x), constructions.tensor(dataset, 3).network(x), atol=1e-9)
+
+
+def test_partial_tensors_become_smoother_with_width():
+    found = [tensors.operator_norm(constructions.partial_tensor(generic(400, 20), m).network) for m in (1, 4, 20)]
+    assert found[0].lower > 2 * found[1].upper > 2 * found[2].lower
+    with pytest.raises(UserError, match="coordinates"):
+        constructions.partial_tensor(generic(10, 3), 4)
 
 
 def test_the_smoothest_quadratic():

@@ -24,6 +24,7 @@ _LOOKS = {  # colours of Okabe and Ito, told apart by the colour-blind
     "clustered caps": _Look("#CC79A7", "D", "grouped caps, clustered"),
     "tensor": _Look("#0072B2", "s", "tensor, p = 2 (Theorem 2; approximate fit)"),
     "exact tensor": _Look("#56B4E9", "^", "tensor, p = 2, exact fit"),
+    "partial tensor": _Look("#F0E442", "<", "partial tensor, p = 3"),
     "smoothest quadratic": _Look("#009E73", "v", "quadratic form of least norm"),
     "caps": _Look("#000000", "P", "caps (3.2)"),
     "ramps": _Look("#000000", "X", "ramps"),
