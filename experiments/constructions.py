@@ -14,7 +14,6 @@ table.parquet in the run directory.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +137,6 @@ PRESETS = {
 }
 
 
-@functools.lru_cache(maxsize=1)  # gigabytes
 def sphere(n: int, d: int, seed: int) -> Dataset:
     """The data set of (n, d, seed) in float64, its points of length one to rounding."""
     found = data.sphere(keys.data_key(n, d, seed), n, d)
