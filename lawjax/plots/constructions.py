@@ -57,7 +57,7 @@ def constructions(table: pl.DataFrame) -> Figure:
         pl.col("lower_sphere").median(), pl.col("upper_sphere").median(), pl.col("conditions").all()
     )
     with style():
-        figure = Figure(figsize=(8.6, 6.2), layout="constrained")
+        figure = Figure(figsize=(10.6, 6.0), layout="constrained")
         axes = figure.subplots()
         for name, look in _LOOKS.items():
             _draw(axes, middle.filter(construction=name).sort("x"), look)
@@ -65,13 +65,13 @@ def constructions(table: pl.DataFrame) -> Figure:
         _draw_guides(axes, middle)
         one_two_five(axes.xaxis)
         one_two_five(axes.yaxis)
-        axes.legend(loc="upper left", fontsize=8)
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8.5)
         seeds = rows["seed"].n_unique()
         failing = int((~rows["conditions"]).sum())
         caption = (
             f"{len(rows)} networks on sphere data, medians over {seeds} seeds. Mark: lower bound; upper end of line: "
-            f"certificate. Open marks: {failing} for which a condition of the claim fails. Grouped caps have one "
-            "(n, d), quadratic forms one k = d."
+            f"certificate. Open marks: {failing} for which a condition of the claim fails. Partial tensors "
+            "have one (n, d), quadratic forms k = d; n and d differ between the others (see the summary)."
         )
         write_caption(figure, caption, 120)
     return figure
