@@ -25,7 +25,7 @@ FLOORS = (
     ("frontier",),
     ("sweep.grid", "sweep.paths"),
     ("sweep.plan", "sweep.measure"),
-    ("sweep.checkpoints", "sweep.store"),
+    ("sweep.checkpoints", "sweep.store", "sweep.progress"),
     ("sweep.run", "sweep.brackets", "sweep.jobs"),
     ("sweep.options", "sweep.inspect"),
     ("fits",),

@@ -20,7 +20,6 @@ from typing import Any
 import jax
 import numpy as np
 import polars as pl
-from tqdm import tqdm
 
 from lawjax import data, keys, pack, training
 from lawjax.config import TrainingConfig
@@ -30,6 +29,7 @@ from lawjax.sweep import checkpoints
 from lawjax.sweep.grid import CapacityGrid, Grid, NetworkId, WidthRuleGrid
 from lawjax.sweep.measure import COLUMNS, ProbeConfig, measure
 from lawjax.sweep.plan import Group, Unit, device, plan, predicted_steps, step_time
+from lawjax.sweep.progress import Progress
 from lawjax.sweep.store import Store, device_name
 
 _WORTH_MOVING = 1.5  # times that a smaller pack must be faster to be worth its compilation
@@ -117,7 +117,7 @@ def run(
         store.discard_uncommitted([*own, *(unit.name for unit in units)])
         total = len({network for unit in units for network in unit.networks()} | done)
         fitted = int(stored["fitted"].sum())
-        with _Progress(total, len(done), fitted, sum(unit.cost for unit in units), not progress) as bar:
+        with Progress(total, len(done), fitted, sum(unit.cost for unit in units), not progress) as bar:
             _work(units, config, store, platform, checkpoint_seconds, bar)
     return store.table()
 
@@ -147,42 +147,8 @@ def as_record(config: SweepConfig) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
-class _Progress:
-    """A bar that counts networks, with the time left predicted from the plan's costs."""
-
-    def __init__(self, total: int, done: int, fitted: int, cost: float, disabled: bool):
-        self._bar = tqdm(
-            total=total,
-            initial=done,
-            disable=disabled,
-            unit="network",
-            dynamic_ncols=True,
-            bar_format="{desc}{n_fmt}/{total_fmt} networks |{bar}| {rate_fmt}, {elapsed} gone{postfix}",
-        )
-        self._fitted, self._cost, self._start = fitted, max(cost, 1e-9), time.monotonic()
-        self._spent: dict[str, float] = {}  # predicted cost of what is done, by unit
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def update(self, unit: Unit, share: float, networks: int = 0, fitted: int = 0) -> None:
-        """Count networks that ended, and take note of the share of a unit that is done."""
-        with self._lock:
-            self._fitted += fitted
-            self._spent[unit.name] = min(share, 1.0) * unit.cost
-            done = min(sum(self._spent.values()) / self._cost, 1.0)
-            gone = time.monotonic() - self._start
-            left = f"about {tqdm.format_interval(gone * (1 - done) / done)} left" if done > 0.01 else "starting"
-            self._bar.set_postfix_str(f"{self._fitted} fitted, {left}", refresh=not networks)
-            self._bar.update(networks)
-
-
 def _work(
-    units: Sequence[Unit], config: SweepConfig, store: Store, platform: str, checkpoint_seconds: float, bar: _Progress
+    units: Sequence[Unit], config: SweepConfig, store: Store, platform: str, checkpoint_seconds: float, bar: Progress
 ) -> None:
     """Threads take units until none is left; the first failure, or Ctrl-C, stops all at their next chunk."""
     waiting: queue.SimpleQueue[Unit] = queue.SimpleQueue()
@@ -238,7 +204,7 @@ class _UnitRun:
     config: SweepConfig
     store: Store
     checkpoint_seconds: float
-    bar: _Progress
+    bar: Progress
     shape: PackShape = PackShape(0, 0, 0, 0, 0)  # of the pack as it is now: the unit's, or smaller
     lanes: Any = None
     occupant: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # group in each lane, -1 for none
