@@ -184,13 +184,13 @@ class Form(NamedTuple):
 def gradient_form(W: np.ndarray, a: np.ndarray, alpha: Any, beta: Any, free: Any) -> Form:
     """||v_0 + sum_l r_l v_l||^2."""
     m, h = (alpha + beta) / 2, (beta - alpha) / 2 * (1.0 + g(2))
-    size_w, size_a = float(np.abs(W).max()) or 1.0, float(np.abs(a).max()) or 1.0
-    W, a = W / 2.0 ** np.frexp(size_w)[1], a / 2.0 ** np.frexp(size_a)[1]  # exact: a power of two
+    size_w, size_a = (int(np.frexp(float(np.abs(array).max()) or 1.0)[1]) for array in (W, a))
+    W, a = np.ldexp(W, -size_w), np.ldexp(a, -size_a)  # exact: powers of two
     V = a[:, None] * W
     rows = np.vstack([m @ V, (h[:, None] * V)[free]])
     errors = g(5) * norms(rows) + len(a) * 1e-300
     errors[0] += g(len(a) + 4) * norms((np.abs(m) @ np.abs(V))[None, :])[0]
-    return Form(rows, errors, Fraction(2) ** int(np.frexp(size_w)[1] + np.frexp(size_a)[1]))
+    return Form(rows, errors, Fraction(2) ** (size_w + size_a))
 
 
 def with_crowd(form: Form, rho: float, kappa: float, t: np.ndarray, n: np.ndarray, sign: np.ndarray) -> Form:
@@ -284,6 +284,8 @@ def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
         domain, radius, tangential = record["domain"], float(record["radius"]), bool(record["tangential"])
         crowd = None if record["crowd"] is None else tuple(map(float, record["crowd"]))
         leaders = [case["leader"] for case in record["cases"]]
+        if not all(leader is None or type(leader) is int for leader in leaders):
+            raise TypeError(leaders)
         cases = [
             {**case, "neurons": np.array(case["neurons"], int), "weights": np.array(case["weights"], float)}
             for case in record["cases"]
@@ -316,10 +318,13 @@ def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
         return False, "The weights must be positive and finite."
     statement = {"domain": domain, "radius": radius, "tangential": tangential, "cases": cases, "crowd": crowd}
     try:
-        if not proves(W, b, a, activation, statement, bound):
-            return False, f"The weights do not prove the bound {bound!r}."
+        with np.errstate(over="raise", invalid="raise"):
+            if not proves(W, b, a, activation, statement, bound):
+                return False, f"The weights do not prove the bound {bound!r}."
     except ValueError as error:
         return False, f"The certificate is for another network: {error}."
+    except (OverflowError, FloatingPointError):
+        return False, f"The bound {bound!r} is too far from the network's size to be checked."
     what = "part of the gradient along the sphere" if tangential else "Lipschitz constant"
     where = "R^d" if domain == "space" else f"the {domain} of radius {radius:g}"
     return True, f"Proved: the {what} on {where} is at most {bound!r}."

@@ -26,6 +26,8 @@ from lawjax.errors import UserError
 from lawjax.network import TwoLayer
 
 _BLOCK_ENTRIES = 2**22
+_LARGEST = 1e30  # entries of points: far from where squares of products overflow
+_ROUGH = 1e-9  # root mean square residual from which an exact fit has failed
 _BEYOND = 1e-6  # by which a plateau begins beyond its point, so that no rounding lets it begin on the sphere
 _DENSE_ENTRIES = 10**6  # of a tensor that is written out for Lemma 2
 
@@ -54,7 +56,8 @@ class Construction:
         reference: where it is from.
         network: f.
         fit_error: max |f(x_i) - y_i|, evaluated in float64 with the weights as they are.
-        bound: the Lipschitz constant claimed, where the claim has no unnamed constant.
+        bound: the Lipschitz constant claimed, where the claim has no unnamed constant; evaluated in float64, before the
+            weights are rounded to the data's precision. A bracket proves one for the network.
         rate: how it grows, as a formula; with unnamed constants C.
         domain: of the claim, "space", "ball" or "sphere".
         tangential: whether the claim is about the gradient's part along the sphere, sup of which is G_T with
@@ -126,8 +129,8 @@ def caps(dataset: Dataset, threshold: float = 0.9) -> Construction:
 
     On the sphere model and with t = 0.9 that is sum_i 10 y_i ReLU(x_i . x - 0.9).
 
-    It fits exactly iff no other point lies in a point's cap. Where caps are disjoint the gradient's part along the
-    sphere has supremum max_i sqrt(1 - t^2 |x_i|^2) / ((1 - t) |x_i|): sqrt(19) at t = 0.9 on the sphere. On R^d the
+    It fits exactly if no other point lies in a point's cap. Where caps are disjoint the gradient's part along the
+    sphere is at most max_i sqrt(1 - t^2 |x_i|^2) / ((1 - t) |x_i|): sqrt(19) at t = 0.9 on the sphere. On R^d the
     constant is about sqrt(n) times larger.
 
     Raises:
@@ -301,7 +304,7 @@ def tensor(dataset: Dataset, order: int = 2, exact: bool = False) -> Constructio
     if exact:
         conditions.append(Condition("n <= dimension of the symmetric tensors", n <= symmetric, f"{n}, {symmetric}"))
     else:
-        size = math.sqrt(n * math.log(n) / float(d) ** order) if n > 1 else 0.0
+        size = math.sqrt(n * math.log(n)) * float(d) ** (-0.5 * order)
         conditions.append(Condition("eps = sqrt(n log(n) / d^p) < 1", size < 1, f"{size:.3g}"))
     if order == 2:
         network, bound = _eigen_network(form)
@@ -381,9 +384,13 @@ def smoothest_quadratic(dataset: Dataset, steps: int = 3000, tolerance: float = 
         steps: of the solver, at most.
         tolerance: relative distance from that lower bound at which it ends.
     """
+    if steps < 1:
+        raise UserError(f"The solver needs at least 1 step, not {steps}.")
     x, y = _arrays(dataset)
     n, d = x.shape
     gram = (x @ x.T) ** 2
+    if not gram.any():
+        raise UserError("All points are zero; no form fits their labels.")
     gram[np.diag_indices(n)] += 1e-13 * gram.trace()
     factor = scipy.linalg.cho_factor(gram)
 
@@ -459,13 +466,22 @@ def _interpolating(x: np.ndarray, y: np.ndarray, order: int) -> np.ndarray:
         return np.concatenate([(x[i : i + step] @ x.T) ** order @ c for i in range(0, n, step)])
 
     gram = scipy.sparse.linalg.LinearOperator((n, n), matvec=product, dtype=np.float64)
-    return np.asarray(scipy.sparse.linalg.cg(gram, y, rtol=1e-14, maxiter=min(10 * n, 2000))[0])
+    with np.errstate(all="ignore"):
+        found = scipy.sparse.linalg.cg(gram, y, rtol=1e-14, maxiter=min(10 * n, 2000))[0]
+        residual = np.linalg.norm(product(found) - y)
+        if not residual <= _ROUGH * math.sqrt(n):  # nothing fits exactly: as near as can be
+            found = scipy.sparse.linalg.minres(gram, y, rtol=1e-10, maxiter=min(10 * n, 2000))[0]
+    return np.asarray(found)
 
 
 def _arrays(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """x and y in float64, checked."""
     checked = data.dataset(dataset.x, dataset.y)
-    return np.asarray(checked.x, np.float64), np.asarray(checked.y, np.float64)
+    x, y = np.asarray(checked.x, np.float64), np.asarray(checked.y, np.float64)
+    largest = np.abs(x).max()
+    if largest > _LARGEST or 0 < largest < 1.0 / _LARGEST:
+        raise UserError(f"The points' largest entry is {largest:.3g}; rescale them to lengths near one.")
+    return x, y
 
 
 def _built(dataset: Dataset, x: np.ndarray, y: np.ndarray, network: TwoLayer, **claims: Any) -> Construction:

@@ -123,6 +123,8 @@ def floor(dataset: Dataset, block: int = 1024) -> float:
     the inner products cannot raise the floor.
     """
     x, y = np.asarray(dataset.x, np.float64), np.asarray(dataset.y)
+    exponent = int(np.frexp(float(np.abs(x).max()))[1])
+    x = np.ldexp(x, -exponent)  # so that no square overflows or vanishes
     positive, negative = x[y > 0], x[y < 0]
     if not len(positive) or not len(negative):
         return 0.0
@@ -133,4 +135,4 @@ def floor(dataset: Dataset, block: int = 1024) -> float:
         gram = (rows**2).sum(1)[:, None] + squares - 2.0 * rows @ negative.T
         nearest = gram.argmin(1)
         closest = min(closest, float(np.sqrt(((rows - negative[nearest]) ** 2).sum(1).min())))
-    return np.inf if closest == 0 else 2.0 / closest
+    return np.inf if closest == 0 else float(np.ldexp(2.0 / closest, -exponent))

@@ -16,13 +16,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from lawjax import activations, data, tensors
 from lawjax.data import Dataset
 from lawjax.errors import UserError
-from lawjax.lipschitz.pairs import kink_bound
+from lawjax.lipschitz.pairs import kink_bound, values_with_errors
 from lawjax.network import TwoLayer
 
 _MARGIN = 1.0 - 1e-9  # far above the rounding of eigenvalues and sums in float64
@@ -113,7 +114,9 @@ def theorem3_path(dataset: Dataset) -> LowerBound:
     )
 
 
-def theorem4(dataset: Dataset, k: int, values: np.ndarray | None = None) -> LowerBound:
+def theorem4(
+    dataset: Dataset, k: int, values: np.ndarray | None = None, errors: np.ndarray | None = None
+) -> LowerBound:
     """Theorem 4 on the data at hand: Lip(f) on R^d is at least 2 sqrt(n' / sum_(j<=k) lambda_j(sum_i z_i z_i')).
 
     f(x) = g(Px) with P of rank k; z_i are the differences of n' disjoint pairs of opposite labels. From
@@ -124,24 +127,29 @@ def theorem4(dataset: Dataset, k: int, values: np.ndarray | None = None) -> Lowe
         dataset: with both labels.
         k: rank of P, such as the number of neurons.
         values: (n,), f(x_i) of a function that does not fit exactly; its differences replace 2.
+        errors: (n,), bounds on what rounding makes the values wrong by.
 
     Raises:
-        UserError: k < 1, or values of another shape.
+        UserError: k < 1, or values of another shape or not finite.
     """
     _check_width(k)
     x, y = _arrays(dataset)
     f = y if values is None else np.asarray(values, np.float64)
-    if f.shape != y.shape:
-        raise UserError(f"values must have shape {y.shape}, not {f.shape}.")
+    if f.shape != y.shape or not np.isfinite(f).all():
+        raise UserError(f"values must be finite, of shape {y.shape}, not {f.shape}.")
+    wrong = np.zeros(len(y)) if errors is None else np.asarray(errors, np.float64)
     first, second = np.flatnonzero(y > 0), np.flatnonzero(y < 0)
     pairs = min(len(first), len(second))
     value, reason = None, "only one label occurs"
     if pairs:
         first, second = first[:pairs], second[:pairs]
-        z, gaps = x[first] - x[second], f[first] - f[second]
-        eigenvalues = np.linalg.svd(z, compute_uv=False) ** 2
-        length = math.sqrt(pairs * float(eigenvalues[:k].sum()))
-        value = math.inf if length == 0 else max(float(gaps.sum()), 0.0) / length * _MARGIN
+        z = x[first] - x[second]
+        scale = float(np.abs(z).max()) or 1.0  # so that no square overflows or vanishes
+        rounding = wrong[first] + wrong[second] + 1e-15 * (np.abs(f[first]) + np.abs(f[second]))
+        gap = float((f[first] - f[second] - rounding).sum())
+        eigenvalues = np.linalg.svd(z / scale, compute_uv=False) ** 2
+        length = math.sqrt(pairs * float(eigenvalues[:k].sum())) * scale
+        value = math.inf if length == 0 else max(gap, 0.0) / length * _MARGIN
         reason = ""
     return LowerBound("Theorem 4", "section 4.2", value, "Lip on R^d", f"g(Px) that fit, rank P <= {k}", True, reason)
 
@@ -201,9 +209,12 @@ def markov_coefficient(degree: int, power: int) -> float:
     It is attained by the Chebyshev polynomial T_degree or T_(degree-1), whichever has the parity of the power
     (V. A. Markov 1892).
     """
-    chebyshev = degree if (degree - power) % 2 == 0 else degree - 1
-    coefficients = np.polynomial.chebyshev.cheb2poly(np.eye(chebyshev + 1)[chebyshev])
-    return abs(float(coefficients[power]))
+    m = degree if (degree - power) % 2 == 0 else degree - 1
+    i = (m - power) // 2
+    try:  # 2^(m-2i-1) m/(m-i) binomial(m-i, i)
+        return float(Fraction(m * math.comb(m - i, i), m - i) * Fraction(2) ** (m - 2 * i - 1)) if m else 1.0
+    except OverflowError:
+        return math.inf
 
 
 def theorem7(dataset: Dataset, k: int) -> LowerBound:
@@ -241,8 +252,7 @@ def bubeck_sellke(dataset: Dataset, k: int) -> LowerBound:
 
 def network_bounds(network: TwoLayer, dataset: Dataset) -> list[LowerBound]:
     """The bounds that look at one network on its data, fitting or not: its values in Theorem 4, and its kinks."""
-    values = np.asarray(network.astype(np.float64)(np.asarray(dataset.x, np.float64)))
-    bounds = [theorem4(dataset, network.n_neurons, values)]
+    bounds = [theorem4(dataset, network.n_neurons, *values_with_errors(network, np.asarray(dataset.x, np.float64)))]
     if activations.get(network.activation).has_kink:
         found = kink_bound(network)
         bounds.append(

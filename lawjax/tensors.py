@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -118,6 +119,8 @@ def decompose(T: Array) -> TwoLayer:
     d, p = (T.shape[0] if T.ndim else 0), T.ndim
     if not d or set(T.shape) != {d}:
         raise UserError(f"A tensor must have shape (d, ..., d), not {T.shape}.")
+    if d ** (p - 1) * 2 ** (p - 1) * d > 100 * _MOST_ENTRIES:
+        raise UserError(f"A tensor of order {p} in dimension {d} has {2 ** (p - 1)} {d}^{p - 1} terms: too many.")
     places = np.array(list(itertools.product(range(d), repeat=p - 1)), int).reshape(d ** (p - 1), p - 1)
     last = T.reshape(-1, d)
     used = last.any(1)
@@ -152,9 +155,10 @@ def operator_norm(form: TwoLayer, key: Array | None = None, starts: int = 32, st
     p = order_of(form)
     if min(starts, steps) < 1:
         raise UserError(f"The power method needs at least 1 start and 1 step, not {starts} and {steps}.")
-    form = form.astype(np.float64)
-    bound = polynomial_bound(form, "sphere", ascents=False)
+    bound = polynomial_bound(form.astype(np.float64), "sphere", ascents=False)
     upper = float(verified.up(bound.upper / p))
+    scaled = _scaled(form)
+    form = scaled.form
     rows = form.W[np.any(form.W, 1)]
     if not len(rows) or upper == 0:
         return OperatorNorm(0.0, upper, np.eye(1, form.dimension)[0])
@@ -176,7 +180,8 @@ def operator_norm(form: TwoLayer, key: Array | None = None, starts: int = 32, st
     # Each term of F has p (d + 1) roundings, their sum m, and the witness has length one but for d + 4 roundings.
     magnitude = float(np.abs(form.a) @ (np.abs(form.W) @ np.abs(points[best])) ** p)
     slack = verified.gamma(2 * p * (form.dimension + 8) + len(form.W) + 16) * magnitude
-    return OperatorNorm(min(max(float(values[best]) - slack, 0.0), upper), upper, points[best])
+    lower = scaled.back(float(values[best]) - slack) * (1.0 - scaled.rounding)
+    return OperatorNorm(min(max(lower, 0.0), upper, sys.float_info.max), upper, points[best])
 
 
 def _extreme_directions(form: TwoLayer, p: int) -> np.ndarray:
@@ -243,17 +248,8 @@ def _power_method(W: Array, a: Array, starts: Array, order: int, steps: int) -> 
 
 def frobenius_norm(form: TwoLayer) -> float:
     """An upper bound on ||T||_F, tight up to rounding: its square is sum_lm a_l a_m (w_l . w_m)^p."""
-    p = order_of(form)
-    W, a = np.asarray(form.W, np.float64), np.asarray(form.a, np.float64)
-    step = max(1, _BLOCK_ENTRIES // len(W))
-    total = magnitude = 0.0
-    for start in range(0, len(W), step):
-        products = W[start : start + step] @ W.T
-        total += float(a[start : start + step] @ (products**p @ a))
-    norms = verified.row_norms(W)
-    magnitude = float((np.abs(a) * norms**p).sum()) ** 2
-    slack = verified.gamma(p * (form.dimension + 8) + 2 * len(W) + 16) * magnitude
-    return float(verified.up(math.sqrt(max(total + slack, 0.0))))
+    scaled = _scaled(form)
+    return scaled.upwards(_frobenius(scaled.form))
 
 
 def nuclear_norm_bound(form: TwoLayer) -> float:
@@ -263,23 +259,81 @@ def nuclear_norm_bound(form: TwoLayer) -> float:
     sum_l |a_l| ||w_l||^p.
     """
     p, d = order_of(form), form.dimension
-    W, a = np.asarray(form.W, np.float64), np.asarray(form.a, np.float64)
-    path = verified.total(np.abs(a) * verified.row_norms(W) ** p) * (1.0 + verified.gamma(2 * p + 4))
+    scaled = _scaled(form)
+    W, a = scaled.form.W, scaled.form.a
+    bounds = [verified.total(np.abs(a) * verified.row_norms(W) ** p) * (1.0 + verified.gamma(2 * p + 4))]
     if p == 2:
-        path = min(path, largest_eigenvalues(form, d))
-    return min(path, float(verified.up(d ** ((p - 1) / 2) * (1.0 + 1e-14) * frobenius_norm(form))))
+        bounds.append(_largest_eigenvalues(scaled.form, d))
+    if (p - 1) / 2 * math.log2(d) < 900:
+        bounds.append(float(verified.up(d ** ((p - 1) / 2) * (1.0 + 1e-12) * _frobenius(scaled.form))))
+    return scaled.upwards(min(bounds))
 
 
 def largest_eigenvalues(form: TwoLayer, k: int) -> float:
     """An upper bound on the sum of the k largest |eigenvalues| of a form of order two."""
     if order_of(form) != 2:
         raise UserError(f"Eigenvalues are for forms of order 2, not {order_of(form)}.")
-    W, a = np.asarray(form.W, np.float64), np.asarray(form.a, np.float64)
+    scaled = _scaled(form)
+    return scaled.upwards(_largest_eigenvalues(scaled.form, k))
+
+
+def _frobenius(form: TwoLayer) -> float:
+    p = order_of(form)
+    W, a = form.W, form.a
+    step = max(1, _BLOCK_ENTRIES // len(W))
+    total = 0.0
+    for start in range(0, len(W), step):
+        products = W[start : start + step] @ W.T
+        total += float(a[start : start + step] @ (products**p @ a))
+    magnitude = float((np.abs(a) * verified.row_norms(W) ** p).sum())
+    slack = math.sqrt(verified.gamma(p * (form.dimension + 8) + 2 * len(W) + 16)) * magnitude
+    # sqrt(total + slack^2); what underflow takes from it is far below 1e-150
+    return float(verified.up(math.hypot(math.sqrt(max(total, 0.0)), slack))) + 1e-150
+
+
+def _largest_eigenvalues(form: TwoLayer, k: int) -> float:
+    W, a = form.W, form.a
     values = np.sort(np.abs(np.linalg.eigvalsh(W.T @ (a[:, None] * W))))[::-1]
     # Forming the matrix and finding its eigenvalues (backward stable) moves each by some roundings of this size.
     size = verified.total(np.abs(a) * verified.row_norms(W) ** 2)
-    slack = verified.gamma(len(W) + 100 * form.dimension + 100) * size
+    slack = verified.gamma(len(W) + 100 * form.dimension + 100) * size + 1e-290
     return float(values[:k].sum() + min(k, len(values)) * slack)
+
+
+class _Scaled(NamedTuple):
+    """A form over 2^exponent, in float64: the longest direction and the strongest coefficient have length one.
+
+    Attributes:
+        form: the scaled one.
+        exponent: of the power of two; no integer.
+        rounding: a bound on the relative error that the scaling makes, of T and of what is scaled back.
+    """
+
+    form: TwoLayer
+    exponent: float
+    rounding: float
+
+    def back(self, value: float) -> float:
+        """value 2^exponent."""
+        whole = math.floor(self.exponent)
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.ldexp(value * 2.0 ** (self.exponent - whole), int(np.clip(whole, -5000, 5000))))
+
+    def upwards(self, value: float) -> float:
+        """An upper bound on value 2^exponent; above 0 unless the value is 0, whatever underflows."""
+        return max(self.back(value) * (1.0 + self.rounding), 1e-300) if value else 0.0
+
+
+def _scaled(form: TwoLayer) -> _Scaled:
+    p = order_of(form)
+    form = form.astype(np.float64)
+    used = form.a != 0
+    longest, strongest = float((verified.row_norms(form.W) * used).max()), float(np.abs(form.a).max())
+    if not (longest and strongest):
+        return _Scaled(power_form(np.zeros_like(form.W), np.zeros_like(form.a), p), 0.0, 0.0)
+    scaled = power_form(np.where(used[:, None], form.W, 0.0) / longest, form.a / strongest, p)
+    exponents = p * math.log2(longest), math.log2(strongest)
+    return _Scaled(scaled, sum(exponents), 1e-15 * (abs(exponents[0]) + abs(exponents[1]) + p + 10))
 
 
 def lipschitz_bound(form: TwoLayer) -> float:
@@ -294,13 +348,12 @@ def lemma4_ratio(dataset: Dataset, points: Array, order: int) -> np.ndarray:
     At p = 2 its root mean square is sqrt(3), as E (x . z)^4 = 3 / d^2 up to terms in 1/d, and sqrt(2) where as many
     labels are +1 as -1, which takes the mean of (x . z)^2 off.
     """
-    return np.abs(_values(data_form(dataset, order), np.asarray(points, np.float64))) / math.sqrt(
-        dataset.n / dataset.d**order
-    )
+    values = np.abs(_values(data_form(dataset, order), np.asarray(points, np.float64)))
+    return values / math.sqrt(dataset.n) * float(dataset.d) ** (0.5 * order)
 
 
 def lemma5_ratio(dataset: Dataset, order: int, **search: Any) -> tuple[float, float]:
     """||sum_i y_i x_i^(p)||_op / sqrt(n / d^(p-1)) from below and above; at most C_p if n >= d^(p-1) (Lemma 5)."""
     found = operator_norm(data_form(dataset, order), **search)
-    scale = math.sqrt(dataset.n / dataset.d ** (order - 1))
-    return found.lower / scale, found.upper / scale
+    scale = float(dataset.d) ** (0.5 * (order - 1)) / math.sqrt(dataset.n)
+    return found.lower * scale, found.upper * scale

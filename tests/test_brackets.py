@@ -309,3 +309,12 @@ def test_unbounded_slopes_have_no_upper_bound():
 def test_bad_input(arguments, match):
     with pytest.raises(UserError, match=match):
         lawjax.bracket(paper_weights(3, 4), **arguments)
+
+
+def test_domains_that_are_none_and_radii_beyond_floats():
+    f = TwoLayer([[1.0], [2.0]], [0.1, 0.2], [1.0, -1.0])
+    with pytest.raises(UserError, match="at least one domain"):
+        lawjax.lipschitz.brackets([f], ())
+    with pytest.raises(UserError, match="rescale"):
+        lawjax.bracket(f, "sphere", 1e200)
+    assert lawjax.bracket(f, "sphere", 1e80, True).lower < 1e-9  # nothing lies along a sphere of two points

@@ -184,3 +184,36 @@ def test_commands(written, tmp_path):
     (folder / "c.json").write_text("{}")
     refused = lawjax_command("check", folder / "f.npz", folder / "c.json")
     assert refused.returncode == 1 and not refused.stderr
+
+
+@pytest.mark.parametrize("of", ["W", "a"])
+def test_weights_near_the_largest_float(of):
+    """A bound far below the truth is not accepted where scaling by a power of two would overflow."""
+    weights = {"W": np.ones((1, 1)), "a": np.ones(1)}
+    weights[of] = weights[of] * 1.5 * 2.0**1023
+    case = {"leader": None, "neurons": np.array([0]), "weights": np.array([0.5, 0.5])}
+    statement = {"domain": "space", "radius": 1.0, "tangential": False, "crowd": None, "cases": [case]}
+    assert not check.proves(weights["W"], np.zeros(1), weights["a"], "relu", statement, 2.0**1000)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bound": 1e200},
+        {"crowd": [1e308, 1e308], "domain": "sphere"},
+        {
+            "cases": [
+                {"leader": 1.0, "neurons": [], "weights": [1.0]},
+                {"leader": None, "neurons": [], "weights": [1.0]},
+            ]
+        },
+        {"cases": [{"leader": [1], "neurons": [], "weights": [1.0]}]},
+    ],
+)
+def test_malformed_certificates_are_no_traceback(tmp_path, change):
+    f = lawjax.TwoLayer(np.eye(3), np.full(3, -0.5), np.ones(3))
+    f.save(tmp_path / "f.npz")
+    record = {**certify(f).record(f), **change}
+    (tmp_path / "c.json").write_text(json.dumps(record))
+    valid, why = check.check(tmp_path / "f.npz", tmp_path / "c.json")
+    assert not valid and why.endswith(".")

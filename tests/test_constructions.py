@@ -260,3 +260,23 @@ def test_precision_and_mistakes():
         constructions.tensor(generic(5, 5), 1)
     with pytest.raises(UserError, match="Labels"):
         constructions.linear(Dataset(np.eye(2), np.array([1.0, 2.0])))
+
+
+@pytest.mark.parametrize(("n", "d"), [(10, 3), (2, 1)])
+def test_where_no_form_fits_the_condition_says_so(n, d):
+    """The nearest form comes back, finite, with the condition that fails."""
+    built = constructions.tensor(generic(n, d, seed=1), exact=True)
+    assert np.isfinite(built.network.a).all()
+    assert built.fit_error < 10
+    assert not built.conditions[-1].holds
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_points_beyond_safe_sizes_are_refused(scale):
+    dataset = Dataset(scale * np.eye(2), np.array([1.0, -1.0]))
+    for build in (constructions.linear, constructions.caps, constructions.smoothest_quadratic, constructions.tensor):
+        with pytest.raises(UserError, match="rescale"):
+            build(dataset)
+    with pytest.raises(UserError, match="zero"):
+        constructions.smoothest_quadratic(Dataset(np.zeros((2, 2)), np.array([1.0, -1.0])))
+    assert math.isfinite(constructions.tensor(generic(10, 20), 1000).fit_error)

@@ -238,3 +238,34 @@ def test_other_mistakes():
         lower_bounds.theorem6(generic(5, 3), 0)
     with pytest.raises(UserError, match="activation"):
         lower_bounds.all(generic(5, 3), 1, "spline")
+
+
+TWO = np.array([1.0, -1.0])
+
+
+def test_roundings_of_a_networks_values_are_counted():
+    """Values of 1e16 have lost what they differ by; c does not count; what overflows proves nothing."""
+    dataset = Dataset(np.array([[1.1], [-1.1]]), TWO)
+    found = lower_bounds.network_bounds(TwoLayer([[1.0]], [0.0], [1.0], 1e16, "identity"), dataset)
+    assert 0.99 < found[0].value <= 1.0
+    cancelling = TwoLayer([[1.0], [1.0], [1.0]], np.zeros(3), [1e16, -1e16, 1.0], activation="identity")
+    assert lower_bounds.network_bounds(cancelling, dataset)[0].value <= 1.0
+    assert lower_bounds.network_bounds(TwoLayer([[1e200]], [0.0], [1.0], 0.0, "power:2"), dataset)[0].value == 0.0
+    with pytest.raises(UserError, match="finite"):
+        lower_bounds.theorem4(dataset, 1, np.array([np.nan, 1.0]))
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-20, 1.0, 1e20, 1e200])
+def test_bounds_scale_with_the_points(scale):
+    """Points s x have 1/s times the bounds of x; only equal points have an infinite one."""
+    dataset = Dataset(scale * np.eye(2), TWO)
+    for bound in (lower_bounds.floor(dataset), lower_bounds.theorem4(dataset, 2)):
+        assert bound.value == pytest.approx(math.sqrt(2) / scale, rel=1e-8)
+    assert lower_bounds.floor(Dataset(np.ones((2, 2)), TWO)).value == math.inf
+
+
+def test_theorem_5_of_high_order():
+    """2^600 sum_i y_i (e_i . x)^600 fits the points e_i / 2, with a constant of 600 * 2^600."""
+    assert lower_bounds.theorem5(Dataset(0.5 * np.eye(2), TWO), 600).value <= 600 * 2.0**600
+    assert lower_bounds.theorem5(Dataset(1e-100 * np.eye(2), TWO), 2).value <= 2e200
+    assert lower_bounds.all(generic(10, 20), 5, "power:1000")[0].value > 0

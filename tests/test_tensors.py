@@ -169,3 +169,13 @@ def test_a_large_form_of_order_four():
     """n = 10^5, d = 50: d^4 entries are never formed (6.25 million would take 50 MB alone)."""
     found = tensors.operator_norm(tensors.data_form(generic(100_000, 50), 4), starts=16, steps=100)
     assert 11.0 < found.lower <= found.upper < 50.0
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-60, 1e60, 1e200])
+def test_extreme_scales_leave_the_bounds_in_order(scale):
+    """0 <= lower <= upper, finite below, whatever over- and underflows."""
+    found = tensors.operator_norm(tensors.power_form(scale * np.eye(2), [1.0, -1.0], 3))
+    assert 0 <= found.lower <= found.upper and math.isfinite(found.lower)
+    half = tensors.power_form(0.5 * np.eye(2), [1.0, -1.0], 600)
+    assert tensors.frobenius_norm(half) == pytest.approx(math.sqrt(2) * 0.5**600, rel=1e-9)
+    assert tensors.nuclear_norm_bound(half) >= 2 * 0.5**600

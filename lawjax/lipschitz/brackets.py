@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lawjax.errors import UserError
 from lawjax.lipschitz.certificate import Certificate, certify_all
 from lawjax.lipschitz.climb import gradient_norms
 from lawjax.lipschitz.domains import DOMAINS, check_domain
@@ -80,6 +81,8 @@ def brackets(
     A bound for a domain is one for every part of it, and a point of a part is one of the whole. Arguments and errors
     as for `bracket`.
     """
+    if not domains:
+        raise UserError("Name at least one domain: space, ball or sphere.")
     for domain in domains:
         check_domain(domain, radius, tangential)
     certificates: dict[str, list[Certificate]] = {}

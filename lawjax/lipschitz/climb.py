@@ -77,9 +77,9 @@ def _norms(W: Array, b: Array, a: Array, psi: activations.Activation, points: Ar
     pre_activations = products + b
     gradients = (psi.slope(pre_activations) * a) @ W
     if tangential:
-        squares = (points**2).sum(1, keepdims=True)
-        along = (gradients * points).sum(1, keepdims=True) / np.where(squares > 0, squares, 1.0)
-        gradients = gradients - along * points
+        lengths = _lengths(points)[:, None]
+        normals = points / np.where(lengths > 0, lengths, 1.0)
+        gradients = gradients - (gradients * normals).sum(1, keepdims=True) * normals
     norms = _lengths(gradients)
     if not psi.has_kink:
         return norms

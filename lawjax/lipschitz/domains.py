@@ -7,6 +7,7 @@ import math
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
 
+_FAR = 1e100  # radii whose squares are far from overflow
 DOMAINS = ("space", "ball", "sphere")  # each contains the next
 
 
@@ -14,12 +15,14 @@ def check_domain(domain: str, radius: float, tangential: bool = False) -> None:
     """Check a domain and its radius.
 
     Raises:
-        UserError: an unknown domain, a radius that is not positive and finite, `tangential` off the sphere.
+        UserError: an unknown domain, a radius that is not positive or beyond 1e100, `tangential` off the sphere.
     """
     if domain not in DOMAINS:
         raise UserError(f"Unknown domain {domain!r}: use one of {', '.join(DOMAINS)}.")
     if not 0 < radius < math.inf:
         raise UserError(f"The radius of the ball or sphere must be positive and finite, not {radius}.")
+    if domain != "space" and not 1.0 / _FAR <= radius <= _FAR:
+        raise UserError(f"A radius of {radius} is beyond what is searched safely; rescale the weights of W instead.")
     if tangential and domain != "sphere":
         raise UserError(f"tangential=True is for the sphere; on the domain {domain!r} the whole gradient counts.")
 

@@ -84,7 +84,7 @@ def pair_bound(network: TwoLayer, x: Array) -> PairBound:
         raise UserError(f"x has shape {x.shape}, but the network takes points of shape (n, {network.dimension}).")
     if not np.isfinite(x).all():
         raise UserError("x has NaN or infinite entries; pairs need finite points.")
-    values, errors = _values(network, x)
+    values, errors = values_with_errors(network, x)
     _, of_x = math.frexp(float(np.abs(x).max(initial=0.0)))
     _, of_values = math.frexp(float(np.abs(values).max(initial=0.0)))
     x, values, errors = np.ldexp(x, -of_x), np.ldexp(values, -of_values), np.ldexp(errors, -of_values)  # for squares
@@ -101,7 +101,7 @@ def pair_bound(network: TwoLayer, x: Array) -> PairBound:
     return PairBound(float(np.ldexp(best.value, of_values - of_x)), best.i, best.j)
 
 
-def _values(network: TwoLayer, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def values_with_errors(network: TwoLayer, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """f(x_i) without c, shape (n,), and bounds on what rounding makes it wrong by; 0 and infinity after overflow."""
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
     psi = activations.get(network.activation)

@@ -224,7 +224,7 @@ def _to_the_rim(problem: _Problem, point: np.ndarray) -> np.ndarray:
     """The best point of the great circle through the gradient: in a cell the part along the sphere still grows."""
     radius = np.linalg.norm(point)
     towards = problem.given.astype(np.float64).gradient(point)
-    towards = towards - (towards @ point) / radius**2 * point
+    towards = towards - (towards @ (point / radius)) * (point / radius)
     size = np.linalg.norm(towards)
     if not 0 < size < np.inf:
         return point
