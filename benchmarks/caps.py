@@ -8,37 +8,23 @@ certificate (that of R^d), seconds of the bracket.
 
 from __future__ import annotations
 
-import importlib.util
 import time
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from sweep import machine
+from common import machine
 
-from lawjax import TwoLayer, bracket, cli
+from lawjax import Dataset, TwoLayer, bracket, cli, constructions
 from lawjax.lipschitz import certify
 
-REFERENCE = Path(__file__).parents[1] / "tests" / "lipschitz_networks.py"
 CAPS = ((100, 200), (200, 100), (1000, 200))  # (n, d) of section 3.2, k = n
 GROUPED = ((400, 800, 200), (1000, 2000, 500), (1000, 2000, 200), (2000, 2000, 200))  # (n, d, k) of section 3.3
 
 
-def caps(n: int, d: int) -> TwoLayer:
-    """Section 3.2: f(x) = sum_i 10 y_i ReLU(x_i . x - 0.9) for points of the sphere."""
+def sphere(n: int, d: int) -> Dataset:
+    """Points of the sphere with labels at random, in float64."""
     random = np.random.default_rng(0)
     x = random.standard_normal((n, d))
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    return TwoLayer(x, np.full(n, -0.9), 10.0 * random.choice([-1.0, 1.0], n))
-
-
-def reference() -> Any:
-    """The module with the tests' networks."""
-    spec = importlib.util.spec_from_file_location("lipschitz_networks", REFERENCE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return Dataset(x / np.linalg.norm(x, axis=1, keepdims=True), random.choice([-1.0, 1.0], n))
 
 
 def line(name: str, network: TwoLayer, tangential: bool) -> str:
@@ -67,9 +53,13 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for n, d in CAPS:
         for tangential in (False, True):
-            print(line(f"section 3.2, (n, d) = ({n}, {d})", caps(n, d), tangential), flush=True)
-    for sizes in GROUPED:
-        print(line(f"section 3.3, (n, d, k) = {sizes}", reference().grouped_caps(*sizes), False), flush=True)
+            print(
+                line(f"section 3.2, (n, d) = ({n}, {d})", constructions.caps(sphere(n, d)).network, tangential),
+                flush=True,
+            )
+    for n, d, k in GROUPED:
+        network = constructions.grouped_caps(sphere(n, d), k).network
+        print(line(f"section 3.3, (n, d, k) = ({n}, {d}, {k})", network, False), flush=True)
 
 
 if __name__ == "__main__":

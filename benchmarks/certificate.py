@@ -25,18 +25,16 @@ import time
 from collections.abc import Callable
 from importlib import metadata
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from sweep import machine
+from common import machine, reference
 
 from lawjax import TwoLayer, cli
 from lawjax.errors import UserError
 from lawjax.lipschitz import certify, spectral_product
 from lawjax.sweep.store import device_name
 
-REFERENCE = Path(__file__).parents[1] / "tests" / "lipschitz_networks.py"
 COMPARED = ((50, 100), (100, 300), (200, 1000))  # (d, k)
 BEYOND_LIPSDP = (200, 1000)  # the solver's work grows like d^6
 ALONE = (784, 4096)
@@ -60,15 +58,6 @@ class Row(NamedTuple):
     bound: float
     seconds: float
     peak: float = math.nan
-
-
-def network_of(d: int, k: int) -> TwoLayer:
-    """The reference network of the tests."""
-    spec = importlib.util.spec_from_file_location("lipschitz_networks", REFERENCE)
-    assert spec is not None and spec.loader is not None
-    reference = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(reference)
-    return reference.paper_weights(d, k)
 
 
 def liplt(network: TwoLayer) -> float:
@@ -127,7 +116,7 @@ CLOSED_FORMS: dict[str, Callable[[TwoLayer], float]] = {
 
 def closed_forms(d: int, k: int) -> list[Row]:
     """The median time of several runs of each."""
-    network = network_of(d, k)
+    network = reference().paper_weights(d, k)
     return [Row(name, *timed(bound, network, REPEATS)) for name, bound in CLOSED_FORMS.items()]
 
 
@@ -135,7 +124,7 @@ def by_lipsdp(d: int, k: int) -> list[Row]:
     """One run, the building of the problem included."""
     import cvxpy  # noqa: F401  imports are not timed
 
-    network = network_of(d, k)
+    network = reference().paper_weights(d, k)
     start = time.perf_counter()
     bound, status = lipsdp_neuron(network)
     seconds = time.perf_counter() - start
@@ -144,7 +133,7 @@ def by_lipsdp(d: int, k: int) -> list[Row]:
 
 def by_certificate(d: int, k: int, repeats: int) -> list[Row]:
     """A first run, with everything to compile, and the median time of some more."""
-    network = network_of(d, k)
+    network = reference().paper_weights(d, k)
     cold = Row(COLD, *timed(bound_of, network, 1), peak_memory())
     return [cold, Row(WARM, *timed(bound_of, network, repeats), peak_memory())]
 

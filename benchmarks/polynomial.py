@@ -12,8 +12,7 @@ import argparse
 import time
 
 import numpy as np
-from caps import reference
-from sweep import machine
+from common import machine, reference
 
 from lawjax import TwoLayer, bracket, cli
 

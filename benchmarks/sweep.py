@@ -19,7 +19,6 @@ import importlib.util
 import math
 import multiprocessing
 import os
-import platform
 import random
 import tempfile
 import threading
@@ -27,12 +26,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import polars as pl
+from common import cores, machine
 from tqdm import tqdm
 
 from lawjax import cli
@@ -213,24 +212,6 @@ def in_a_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function where nothing is compiled yet, and no other library's threads are waiting for work."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def machine() -> str:
-    """Processor, cores, versions, and what else the processor was busy with."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        models = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        processor = models[0] if models else processor
-    load = f"load average {os.getloadavg()[0]:.1f} before the start" if hasattr(os, "getloadavg") else "load unknown"
-    packages = [package for package in ("lawjax", "jax", "numpy", "torch") if importlib.util.find_spec(package)]
-    versions = ", ".join(f"{package} {metadata.version(package)}" for package in packages)
-    return f"{processor}, {cores()} cores; Python {platform.python_version()}, {versions}; {load}"
 
 
 def table_of(grid: str, networks: int, on: str, engine: EngineTimes | None, pytorch: Pass | None) -> str:

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import polars as pl
 
-from lawjax import cli, plots
+from lawjax import cli, plots, report
 from lawjax.config import TrainingConfig
 from lawjax.fits import proportion
 from lawjax.sweep.grid import CapacityGrid
 from lawjax.sweep.measure import ProbeConfig
 from lawjax.sweep.run import SweepConfig, run
-from lawjax.sweep.store import Store, write_atomically
+from lawjax.sweep.store import Store
 
 CAPACITY = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 8.0)
 
@@ -87,11 +87,7 @@ def plot(out: Path) -> None:
     store = Store(out)
     store.read_config()
     table = store.table()
-    plots.save(plots.capacity(cells(table)), store.paths.figures / "capacity.png")
-    store.write_table(store.paths.table)
-    text = summary(table)
-    write_atomically(out / "summary.md", text)
-    print(text)
+    report.write(out, table, {"capacity": plots.capacity(cells(table))}, summary(table))
 
 
 if __name__ == "__main__":

@@ -22,10 +22,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from lawjax import Dataset, Search, TrainingConfig, cli, constructions, data, fits, keys, memorize, plots
+from lawjax import Dataset, Search, TrainingConfig, cli, constructions, data, fits, keys, memorize, plots, report
 from lawjax.lipschitz import brackets, max_random_gradient
 from lawjax.sweep.jobs import Job, job_table, run_jobs
-from lawjax.sweep.store import Store, write_atomically
 
 SEARCH = Search(starts=16, steps=40)
 _MOST_CLUSTERED = 10_000  # points: clusters take n^2 inner products
@@ -228,12 +227,7 @@ def summary(table: pl.DataFrame) -> str:
 def plot(out: Path) -> None:
     """Draw the figure and write the summary."""
     table = job_table(out, ("construction", "n", "d", "k", "seed"))
-    paths = Store(out).paths
-    plots.save(plots.constructions(table), paths.figures / "constructions.png")
-    table.write_parquet(paths.table, compression="zstd")
-    text = summary(table)
-    write_atomically(out / "summary.md", text)
-    print(text)
+    report.write(out, table, {"constructions": plots.constructions(table)}, summary(table))
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ from typing import Any
 
 import polars as pl
 
-from lawjax import cli, fits, plots
+from lawjax import cli, fits, plots, report
 from lawjax.config import TrainingConfig
 from lawjax.sweep.grid import Grid
 from lawjax.sweep.run import SweepConfig, run
-from lawjax.sweep.store import Store, write_atomically
+from lawjax.sweep.store import Store
 
 TRAINING = TrainingConfig(epsilon=0.02, step_limit=3000)
 PRESETS = {
@@ -118,13 +118,10 @@ def plot(out: Path) -> None:
     store = Store(out)
     store.read_config()
     table = store.table()
-    plots.save(plots.figure2(table), store.paths.figures / "figure2.png")
+    figures = {"figure2": plots.figure2(table)}
     if plots.has_brackets(table):
-        plots.save(plots.ratios(table), store.paths.figures / "ratios.png")
-    store.write_table(store.paths.table)
-    text = summary(table)
-    write_atomically(out / "summary.md", text)
-    print(text)
+        figures["ratios"] = plots.ratios(table)
+    report.write(out, table, figures, summary(table))
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import polars as pl
 
-from lawjax import cli, fits, plots
+from lawjax import cli, fits, plots, report
 from lawjax.config import TrainingConfig
 from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
 from lawjax.sweep.measure import BRACKETS
 from lawjax.sweep.run import SweepConfig, run
-from lawjax.sweep.store import Store, write_atomically
+from lawjax.sweep.store import Store
 
 TRAINING = TrainingConfig(epsilon=0.1, step_limit=20_000)
 PRESETS = {
@@ -73,13 +73,9 @@ def plot(out: Path) -> None:
     """Draw Figures 1 and 3 and write the summary."""
     store = Store(out)
     store.read_config()
-    table = by_rule(store.table())
-    plots.save(plots.figure1(table), store.paths.figures / "figure1.png")
-    plots.save(plots.figure3(table), store.paths.figures / "figure3.png")
-    store.write_table(store.paths.table)
-    text = summary(table)
-    write_atomically(out / "summary.md", text)
-    print(text)
+    table = store.table()
+    both = by_rule(table)
+    report.write(out, table, {"figure1": plots.figure1(both), "figure3": plots.figure3(both)}, summary(both))
 
 
 if __name__ == "__main__":

@@ -20,10 +20,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from lawjax import Dataset, TrainingConfig, cli, constructions, data, keys, lower_bounds, memorize, plots
+from lawjax import Dataset, TrainingConfig, cli, constructions, data, keys, lower_bounds, memorize, plots, report
 from lawjax.lipschitz import brackets
 from lawjax.sweep.jobs import Job, job_table, run_jobs
-from lawjax.sweep.store import Store, write_atomically
 
 TRAINING = TrainingConfig(epsilon=0.02, step_limit=5000)
 
@@ -136,12 +135,7 @@ def summary(table: pl.DataFrame) -> str:
 def plot(out: Path) -> None:
     """Draw the figure and write the summary."""
     table = job_table(out, ("kind", "n", "d", "k", "seed"))
-    paths = Store(out).paths
-    plots.save(plots.lower_bounds(table), paths.figures / "lower_bounds.png")
-    table.write_parquet(paths.table, compression="zstd")
-    text = summary(table)
-    write_atomically(out / "summary.md", text)
-    print(text)
+    report.write(out, table, {"lower_bounds": plots.lower_bounds(table)}, summary(table))
 
 
 if __name__ == "__main__":

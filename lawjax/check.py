@@ -314,6 +314,8 @@ def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
         return False, "A crowd is two positive numbers, and has no cases."
     if not all(set(case["neurons"].tolist()) <= set(range(len(a))) for case in cases):
         return False, "The certificate is for another network: it names a neuron that is not there."
+    if not all(len(set(case["neurons"].tolist())) == len(case["neurons"]) for case in cases):
+        return False, "A case names a neuron twice."
     if not all(np.isfinite(case["weights"]).all() and (case["weights"] > 0).all() for case in cases):
         return False, "The weights must be positive and finite."
     statement = {"domain": domain, "radius": radius, "tangential": tangential, "cases": cases, "crowd": crowd}

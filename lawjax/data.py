@@ -64,6 +64,16 @@ def dataset(x: Array, y: Array) -> Dataset:
     return Dataset(x, y.astype(x.dtype))
 
 
+def float64(dataset_: Dataset) -> Dataset:
+    """The data set, checked, in float64 on the host.
+
+    Raises:
+        UserError: as `dataset`.
+    """
+    checked = dataset(dataset_.x, dataset_.y)
+    return Dataset(np.asarray(checked.x, np.float64), np.asarray(checked.y, np.float64))
+
+
 def load(path: str | Path) -> Dataset:
     """Read a data set from an `.npz` file with arrays x (n, d) and y (n,).
 

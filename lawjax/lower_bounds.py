@@ -133,7 +133,7 @@ def theorem4(
         UserError: k < 1, or values of another shape or not finite.
     """
     _check_width(k)
-    x, y = _arrays(dataset)
+    x, y = data.float64(dataset)
     f = y if values is None else np.asarray(values, np.float64)
     if f.shape != y.shape or not np.isfinite(f).all():
         raise UserError(f"values must be finite, of shape {y.shape}, not {f.shape}.")
@@ -185,7 +185,7 @@ def theorem6(dataset: Dataset, degree: int) -> LowerBound:
     """
     if degree < 1:
         raise UserError(f"A polynomial activation has degree 1 at least here, not {degree}.")
-    x, y = _arrays(dataset)
+    x, y = data.float64(dataset)
     pairs = int(min((y > 0).sum(), (y < 0).sum()))
     functions = f"polynomial psi of degree {degree}, any k, that fit"
     if not pairs:
@@ -252,7 +252,7 @@ def bubeck_sellke(dataset: Dataset, k: int) -> LowerBound:
 
 def network_bounds(network: TwoLayer, dataset: Dataset) -> list[LowerBound]:
     """The bounds that look at one network on its data, fitting or not: its values in Theorem 4, and its kinks."""
-    bounds = [theorem4(dataset, network.n_neurons, *values_with_errors(network, np.asarray(dataset.x, np.float64)))]
+    bounds = [theorem4(dataset, network.n_neurons, *values_with_errors(network, data.float64(dataset).x))]
     if activations.get(network.activation).has_kink:
         found = kink_bound(network)
         bounds.append(
@@ -269,7 +269,7 @@ def all(dataset: Dataset, k: int, activation: str = "relu") -> list[LowerBound]:
     Raises:
         UserError: k < 1, an unknown activation, a data set that is none.
     """
-    dataset = Dataset(*_arrays(dataset))
+    dataset = data.float64(dataset)
     psi = activations.get(activation)
     kind, _, order = activation.partition(":")
     bounds = [floor(dataset), conjecture1(dataset, k), theorem4(dataset, k), bubeck_sellke(dataset, k)]
@@ -313,8 +313,3 @@ def _absent(name: str, reference: str, reason: str) -> LowerBound:
 def _check_width(k: int) -> None:
     if k < 1:
         raise UserError(f"A network has k >= 1 neurons, not {k}.")
-
-
-def _arrays(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    checked = data.dataset(dataset.x, dataset.y)
-    return np.asarray(checked.x, np.float64), np.asarray(checked.y, np.float64)

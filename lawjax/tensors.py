@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lawjax import data
 from lawjax.data import Dataset
 from lawjax.errors import UserError
 from lawjax.keys import GENERATOR
@@ -69,7 +70,7 @@ def power_form(directions: Array, coefficients: Array, order: int) -> TwoLayer:
 
 def data_form(dataset: Dataset, order: int) -> TwoLayer:
     """Omega = sum_i y_i x_i^(p) (sections 3.4 and 4.3) as a form, in float64."""
-    return power_form(np.asarray(dataset.x, np.float64), np.asarray(dataset.y, np.float64), order)
+    return power_form(*data.float64(dataset), order)
 
 
 def order_of(form: TwoLayer) -> int:

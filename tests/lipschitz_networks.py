@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lawjax import TwoLayer
+from lawjax import Dataset, TwoLayer, data, keys
 
 
 def random_network(rng, activation, max_d=6, max_k=14, scales=20.0):
@@ -31,14 +31,10 @@ def paper_weights(d, k):
     return TwoLayer(W, 0.1 * rng.standard_normal(k), a)
 
 
-def grouped_caps(n, d, k, seed=0):
-    """Section 3.3: groups of about n/k points of one label, a neuron each, which is 1 on its group."""
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((n, d))
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    y = rng.choice([-1.0, 1.0], n)
-    n_positive = max(1, round(k * (y > 0).mean()))
-    groups = [*np.array_split(x[y > 0], n_positive), *np.array_split(x[y < 0], k - n_positive)]
-    W = np.array([np.linalg.pinv(group) @ np.ones(len(group)) for group in groups])
-    a = np.where(np.arange(k) < n_positive, 2.0, -2.0)
-    return TwoLayer(W, np.full(k, -0.5), a)
+def generic(n, d, seed=0, model="sphere", dtype=np.float64):
+    """The data set of (n, d, seed) in float64, on the unit sphere to its last bits."""
+    found = data.MODELS[model](keys.data_key(n, d, seed), n, d)
+    x = np.asarray(found.x, np.float64)
+    if model == "sphere":
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return Dataset(x.astype(dtype), np.asarray(found.y, dtype))

@@ -6,10 +6,10 @@ import math
 import jax
 import numpy as np
 import pytest
-from lipschitz_networks import grouped_caps, paper_weights, random_network
+from lipschitz_networks import generic, paper_weights, random_network
 
 import lawjax
-from lawjax import Search, TwoLayer, UserError, check
+from lawjax import Search, TwoLayer, UserError, check, constructions
 from lawjax.lipschitz import certify, exact_circle, exact_space, path_product, spectral_product
 from lawjax.lipschitz.climb import climb, gradient_norms
 
@@ -161,7 +161,7 @@ def test_cases_hold_on_the_circle():
 @pytest.mark.parametrize(("n", "d", "k", "factor"), [(400, 800, 200, 1.8), (1000, 2000, 200, 1.8)])
 def test_grouped_caps_are_within_a_small_factor(n, d, k, factor):
     """Section 3.3: few of the caps can be entered together; the relaxation without that is 3.5 to 5 times too large."""
-    f = grouped_caps(n, d, k)
+    f = constructions.grouped_caps(generic(n, d), k).network
     found = lawjax.bracket(f, "sphere")
     assert found.certificate.crowd is not None
     assert found.lower <= found.upper <= factor * found.lower

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lipschitz_networks import grouped_caps, paper_weights, random_network
+from lipschitz_networks import generic, paper_weights, random_network
 
 import lawjax
-from lawjax import TwoLayer, UserError, check
+from lawjax import TwoLayer, UserError, check, constructions
 from lawjax.lipschitz import certify
 
 ACTIVATIONS = ("relu", "leaky_relu", "abs", "tanh", "softplus", "gelu", "identity")
@@ -122,7 +122,7 @@ def test_products_that_could_over_or_underflow(scale, tmp_path):
 
 def test_a_crowd_proves_its_bound_and_nothing_else(tmp_path):
     """Section 3.3's network on the sphere, where the proof counts how many neurons can be on together."""
-    f = grouped_caps(60, 120, 30)
+    f = constructions.grouped_caps(generic(60, 120), 30).network
     f.save(tmp_path / "f.npz")
     record = certify(f, "sphere").record(f)
     assert record["crowd"] is not None and verdict(tmp_path, record)[0]
@@ -208,6 +208,7 @@ def test_weights_near_the_largest_float(of):
             ]
         },
         {"cases": [{"leader": [1], "neurons": [], "weights": [1.0]}]},
+        {"cases": [{"leader": None, "neurons": [0, 1, 2, 2], "weights": [1.0] * 5}], "bound": 10.0},
     ],
 )
 def test_malformed_certificates_are_no_traceback(tmp_path, change):

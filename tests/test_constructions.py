@@ -6,19 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lipschitz_networks import generic
 
 import lawjax
-from lawjax import Dataset, UserError, constructions, data, keys, tensors
+from lawjax import Dataset, UserError, constructions, keys, tensors
 from lawjax.lipschitz import max_random_gradient
 from lawjax.lipschitz.climb import gradient_norms
-
-
-def generic(n, d, seed=0, model="sphere", dtype=np.float64):
-    found = data.MODELS[model](keys.data_key(n, d, seed), n, d)
-    x = np.asarray(found.x, np.float64)
-    if model == "sphere":
-        x /= np.linalg.norm(x, axis=1, keepdims=True)
-    return Dataset(x.astype(dtype), np.asarray(found.y, dtype))
 
 
 @pytest.mark.parametrize(("n", "d"), [(85, 1000), (500, 1000)])

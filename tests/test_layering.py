@@ -30,6 +30,7 @@ FLOORS = (
     ("sweep.options", "sweep.inspect"),
     ("fits",),
     ("plots",),
+    ("report",),
     ("cli",),
 )
 

@@ -5,18 +5,11 @@ import math
 
 import numpy as np
 import pytest
+from lipschitz_networks import generic
 
 import lawjax
-from lawjax import Dataset, TrainingConfig, TwoLayer, UserError, constructions, data, keys, lower_bounds
+from lawjax import Dataset, TrainingConfig, TwoLayer, UserError, constructions, keys, lower_bounds
 from lawjax.lipschitz import brackets, spectral_product
-
-
-def generic(n, d, seed=0, model="sphere"):
-    found = data.MODELS[model](keys.data_key(n, d, seed), n, d)
-    x = np.asarray(found.x, np.float64)
-    if model == "sphere":
-        x /= np.linalg.norm(x, axis=1, keepdims=True)
-    return Dataset(x, np.asarray(found.y, np.float64))
 
 
 @functools.cache

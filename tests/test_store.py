@@ -168,9 +168,12 @@ def test_damaged_networks_are_refused(copy):
 
 
 def test_the_table_in_one_file_is_the_table(copy, table):
-    Store(copy).write_table(copy / "table.parquet")
+    store.write_table_atomically(copy / "table.parquet", Store(copy).table())
     assert_frame_equal(pl.read_parquet(copy / "table.parquet"), table, check_exact=True)
-    refused(lambda: Store(copy).write_table(copy / "absent" / "table.parquet"), "cannot be written")
+    refused(
+        lambda: store.write_table_atomically(copy / "absent" / "table.parquet", Store(copy).table()),
+        "cannot be written",
+    )
 
 
 # What a killed process leaves

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lipschitz_networks import generic
 
-from lawjax import Dataset, TwoLayer, UserError, bracket, data, keys, tensors
+from lawjax import Dataset, TwoLayer, UserError, bracket, tensors
 
 
 def evaluated(T, x):
@@ -21,11 +22,6 @@ def evaluated(T, x):
 def unit_points(random, count, d):
     x = random.standard_normal((count, d))
     return x / np.linalg.norm(x, axis=1, keepdims=True)
-
-
-def generic(n, d, seed=0):
-    found = data.sphere(keys.data_key(n, d, seed), n, d)
-    return Dataset(np.asarray(found.x, np.float64), np.asarray(found.y, np.float64))
 
 
 def balanced(n, d, seed):

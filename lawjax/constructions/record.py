@@ -81,8 +81,7 @@ class Construction:
 
 def arrays(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """x and y in float64, checked."""
-    checked = data.dataset(dataset.x, dataset.y)
-    x, y = np.asarray(checked.x, np.float64), np.asarray(checked.y, np.float64)
+    x, y = data.float64(dataset)
     largest = np.abs(x).max()
     if largest > _LARGEST or 0 < largest < 1.0 / _LARGEST:
         raise UserError(f"The points' largest entry is {largest:.3g}; rescale them to lengths near one.")

@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from lawjax.errors import UserError
-from lawjax.plots.base import one_two_five, style, write_caption
+from lawjax.plots.base import listed, one_two_five, style, write_caption
 
 _COLUMNS = {"d", "n", "k", "n_over_d", "kd_over_n", "tried", "fitted", "share", "low", "high"}
 
@@ -43,16 +43,11 @@ def capacity(cells: pl.DataFrame) -> Figure:
         figure.colorbar(colours, ax=panels[0].tolist(), label="share of networks that fit", pad=0.02)
         write_caption(
             figure,
-            f"{cells['tried'].sum():,} networks, {_listed(cells['tried'])} for each (n, d, k), trained by Adam. Line: "
+            f"{cells['tried'].sum():,} networks, {listed(cells, 'tried')} for each (n, d, k), trained by Adam. Line: "
             "k = n/d, below which no network fits generic data up to a constant. Bars: 95 % intervals.",
             60 * len(dimensions) + 20,
         )
     return figure
-
-
-def _listed(values: pl.Series) -> str:
-    low, high = min(values.to_list()), max(values.to_list())
-    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _draw_map(axes: Axes, rows: pl.DataFrame, colours: ScalarMappable) -> None:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from lawjax.errors import UserError
 from lawjax.sweep.measure import BRACKETS, bracket_columns
-from lawjax.sweep.store import Store
+from lawjax.sweep.store import Store, write_table_atomically
 
 
 def bracket_run(root: str | Path, progress: bool = True) -> pl.DataFrame:
@@ -39,8 +39,9 @@ def bracket_run(root: str | Path, progress: bool = True) -> pl.DataFrame:
             rows = [{**name._asdict(), **bounds} for name, bounds in zip(networks, columns, strict=True)]
             store.add_brackets(part, rows)
             bar.update(len(rows))
-    store.write_table(store.paths.table)
-    return store.table()
+    table = store.table()
+    write_table_atomically(store.paths.table, table)
+    return table
 
 
 def summary(table: pl.DataFrame) -> str:

@@ -26,6 +26,11 @@ class RunPaths(NamedTuple):
         return self.root / "table.parquet"
 
     @property
+    def summary(self) -> Path:
+        """Counts and fits in words and Markdown tables."""
+        return self.root / "summary.md"
+
+    @property
     def results(self) -> Path:
         """Folder of the table's parts."""
         return self.root / "results"

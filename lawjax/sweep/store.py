@@ -240,16 +240,6 @@ class Store:
         except OSError as error:
             raise UserError(f"{path} cannot be written ({error.strerror or error}).") from None
 
-    def write_table(self, path: str | Path) -> None:
-        """Write all rows stored so far to one Parquet file."""
-        path = Path(path)
-        temporary = path.with_name(f"{path.name}.tmp")
-        try:
-            self.table().write_parquet(temporary, compression="zstd")
-            os.replace(temporary, path)
-        except OSError as error:
-            raise UserError(f"{path} cannot be written ({error.strerror or error}).") from None
-
     def network_part(self, name: NetworkId) -> str | None:
         """The commit that holds a network, None if it is not stored.
 
@@ -317,6 +307,20 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror or error}).") from None
+
+
+def write_table_atomically(path: Path, table: pl.DataFrame) -> None:
+    """Write a Parquet file under another name and rename it.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        table.write_parquet(temporary, compression="zstd")
         os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror or error}).") from None
