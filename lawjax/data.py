@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -120,6 +121,40 @@ def sphere(key: Array, n: int, d: int, dtype: Any = jnp.float32) -> Dataset:
     key_x, key_y = jax.random.split(key)
     x = _normal(key_x, n, d, dtype)
     return Dataset(x / jnp.linalg.norm(x, axis=1, keepdims=True), _labels(key_y, n, dtype))
+
+
+def low_rank(key: Array, n: int, d: int, rank: int, dtype: Any = jnp.float32) -> Dataset:
+    """Gaussian points of covariance P / rank, P the projection onto a random subspace; labels uniform on {-1, +1}.
+
+    Their mean squared length is one, as that of `gaussian`, but only `rank` of the d dimensions are in use.
+
+    Raises:
+        UserError: n or d below one, a rank that is not between 1 and d.
+    """
+    _check_size(n, d)
+    if not 1 <= rank <= d:
+        raise UserError(f"The rank must be between 1 and d = {d}, not {rank}.")
+    key_x, key_y, key_basis = jax.random.split(key, 3)
+    basis = jnp.linalg.qr(_normal(key_basis, d, rank, dtype))[0]
+    return Dataset(_normal(key_x, n, rank, dtype) @ basis.T / np.sqrt(rank).astype(dtype), _labels(key_y, n, dtype))
+
+
+def clustered(key: Array, n: int, d: int, clusters: int, spread: float = 0.3, dtype: Any = jnp.float32) -> Dataset:
+    """A mixture of Gaussians: centres ~ N(0, (1 - spread^2) I/d), points around them ~ N(0, spread^2 I/d).
+
+    Point i belongs to cluster i mod `clusters`; labels are uniform on {-1, +1} and independent of the clusters. The
+    mean squared length is one.
+
+    Raises:
+        UserError: n, d or clusters below one, a spread outside of (0, 1].
+    """
+    _check_size(n, d)
+    if clusters < 1 or not 0 < spread <= 1:
+        raise UserError(f"clusters must be at least 1 and spread in (0, 1], not {clusters} and {spread}.")
+    key_x, key_y, key_centres = jax.random.split(key, 3)
+    centres = math.sqrt(1.0 - spread**2) * _normal(key_centres, clusters, d, dtype)[jnp.arange(n) % clusters]
+    x = (centres + spread * _normal(key_x, n, d, dtype)) / np.sqrt(d).astype(dtype)
+    return Dataset(x.astype(dtype), _labels(key_y, n, dtype))
 
 
 MODELS = {"gaussian": gaussian, "sphere": sphere}

@@ -1,4 +1,4 @@
-"""Independent measurements with a row each: made in order, stored one by one, so that a run can be killed and resumed.
+"""Independent measurements with a row or a few each: made in order, stored one by one, to be killed and resumed.
 
 For experiments whose networks are built and not trained; trained ones are packed by `lawjax.sweep.run`.
 """
@@ -23,7 +23,7 @@ def run_jobs(
     root: str | Path,
     config: Mapping[str, Any],
     jobs: Sequence[Job],
-    measure: Callable[..., Mapping[str, Any]],
+    measure: Callable[..., Mapping[str, Any] | list[dict[str, Any]]],
     shard: tuple[int, int] = (1, 1),
     progress: bool = True,
 ) -> None:
@@ -32,8 +32,9 @@ def run_jobs(
     Args:
         root: the run directory.
         config: what the run is; another one in the same directory is refused.
-        jobs: arguments by name, which also name the row's file and stand in the row.
-        measure: from a job's arguments to the rest of its row: numbers, words, None.
+        jobs: arguments by name, which also name the rows' file and stand in the rows.
+        measure: from a job's arguments to the rest of its row: numbers, words, None; or to a list of such rests, for a
+            job that makes several rows at once.
         shard: (i, N), to do every N-th job alone.
         progress: whether to show a progress bar.
 
@@ -44,10 +45,11 @@ def run_jobs(
     store = Store(root)
     with store.opened(config, shard):
         left = [job for job in jobs[index - 1 :: shards] if not store.paths.row(_name(job)).exists()]
-        with tqdm(total=len(left), unit=" rows", disable=not progress or not left) as bar:
+        with tqdm(total=len(left), unit=" jobs", disable=not progress or not left) as bar:
             for job in left:
-                row = {**job, **measure(**job)}
-                write_atomically(store.paths.row(_name(job)), json.dumps(row) + "\n")
+                measured = measure(**job)
+                rows = [{**job, **rest} for rest in (measured if isinstance(measured, list) else [measured])]
+                write_atomically(store.paths.row(_name(job)), json.dumps(rows) + "\n")
                 bar.update()
 
 
@@ -62,7 +64,7 @@ def job_table(root: str | Path, by: Sequence[str]) -> pl.DataFrame:
     rows = []
     for path in store.paths.rows():
         try:
-            rows.append(json.loads(path.read_text(encoding="utf-8")))
+            rows += json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             raise UserError(f"{path} cannot be read as a row; remove it and run the same command again.") from None
     if not rows:

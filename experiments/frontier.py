@@ -1,0 +1,279 @@
+"""The frontier: the smoothest networks that fit, certified, over n, d and k, beside Adam's and what is impossible.
+
+    python experiments/frontier.py --preset paper --out runs/frontier
+
+Conjecture 1 speaks of every network that fits; this searches for the smoothest (`lawjax.frontier`). Preset paper: three
+seeds, n up to 1000; six (n, d) with k from 2n/d to n; k = n and k = 10n/d over d = 25 to 400; epsilon = 0.02, 0.1, 0.5
+and exact fits; Gaussian and sphere data, bounds on R^d and on the sphere; other activations, low-rank, clustered and
+real data; a search ten times as long. About half an hour on two CPU cores; preset laptop: four minutes. Expected:
+about 1.2 sqrt(n/k) at small k, two to four times below Adam's networks. Writes networks/*.npz with a certificate
+each (`lawjax check runs/frontier/networks`), figures, summary.md and table.parquet in the run directory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from lawjax import (
+    Dataset,
+    TrainingConfig,
+    TwoLayer,
+    UserError,
+    cli,
+    constructions,
+    data,
+    keys,
+    lower_bounds,
+    memorize,
+)
+from lawjax.frontier import EXACT, FrontierConfig, Problem, search_all
+from lawjax.lipschitz import Bracket, max_random_gradient
+from lawjax.lipschitz.brackets import brackets
+from lawjax.sweep.jobs import Job, job_table, run_jobs
+from lawjax.sweep.paths import RunPaths
+from lawjax.sweep.store import write_atomically
+
+DIGITS = 64  # pixels
+TRAINING = TrainingConfig(epsilon=0.02, step_limit=3000)
+BASE = {"source": "frontier", "model": "gaussian", "activation": "relu", "fit": "0.02", "domain": "space", "effort": 1}
+
+
+@dataclass(frozen=True)
+class Frontiers:
+    """What is searched for.
+
+    Attributes:
+        sizes: (n, d) of the law, Gaussian data, epsilon = 0.02.
+        ratios: n/k there; widths below 2n/d are left out.
+        flat_n: n of the comparison of k = n with k = 10n/d.
+        flat_d: its dimensions.
+        fits: epsilon, or "exact", at (n, d) = `middle`.
+        middle: (n, d) of everything that follows.
+        activations: beside ReLU.
+        models: of data, beside the Gaussian one.
+        factor_ratios: n/k for activations, data models and the sphere.
+        public: (n, d, epsilon) and widths of the one public experiment of this kind, on the sphere.
+        public_k: its widths.
+        patient_k: widths that are searched ten times as long, too.
+        steps: of each search.
+        seeds: of data sets and starts.
+    """
+
+    sizes: tuple[tuple[int, int], ...] = ((200, 50), (400, 50), (400, 100), (400, 200), (1000, 50), (1000, 100))
+    ratios: tuple[int, ...] = (1, 2, 4, 6, 10, 16, 24, 34, 50, 80)
+    flat_n: int = 400
+    flat_d: tuple[int, ...] = (25, 50, 100, 200, 400)
+    fits: tuple[str, ...] = ("0.1", "0.5", "exact")
+    middle: tuple[int, int] = (400, 100)
+    activations: tuple[str, ...] = ("abs", "leaky_relu", "tanh")
+    models: tuple[str, ...] = ("low-rank", "clustered", "digits", "digits-true")
+    factor_ratios: tuple[int, ...] = (1, 4, 10, 24)
+    public: tuple[int, int, str] = (256, 32, "0.15")
+    public_k: tuple[int, ...] = (16, 64, 256)
+    patient_k: tuple[int, ...] = (12, 20, 40, 100, 400)
+    steps: int = 12_000
+    seeds: int = 3
+
+    def jobs(self) -> list[Job]:
+        """One for each kind of network and (n, d, k); every seed is a row."""
+        found: dict[tuple[Any, ...], Job] = {}
+
+        def add(n: int, d: int, k: int, **changes: str | int) -> None:
+            job = {**BASE, **changes, "n": n, "d": d, "k": k}
+            found.setdefault(tuple(job.values()), job)
+
+        for n, d in self.sizes:
+            for k in widths(n, d, self.ratios):
+                add(n, d, k)
+                add(n, d, k, source="adam")
+        for d in self.flat_d:
+            for k in (self.flat_n, round(10 * self.flat_n / d)):
+                add(self.flat_n, d, k)
+                add(self.flat_n, d, k, source="adam")
+        n, d = self.middle
+        for fit in self.fits:
+            for k in widths(n, d, self.ratios):
+                add(n, d, k, fit=fit)
+        for k in widths(n, d, self.factor_ratios):
+            for activation in self.activations:
+                add(n, d, k, activation=activation)
+            for model in self.models:
+                add(n, DIGITS if model.startswith("digits") else d, k, model=model)
+            for domain in ("space", "sphere"):
+                add(n, d, k, model="sphere", domain=domain)
+                add(n, d, k, model="sphere", domain=domain, source="adam")
+        add(n, d, n, model="sphere", domain="sphere", source="caps")
+        add(n, d, 2 * n, model="sphere", domain="sphere", source="ramps")
+        n, d, fit = self.public
+        for k in self.public_k:
+            add(n, d, k, model="sphere", fit=fit)
+        for k in self.patient_k:
+            add(*self.middle, k)
+            add(*self.middle, k, effort=10)
+        return list(found.values())
+
+
+def widths(n: int, d: int, ratios: tuple[int, ...]) -> list[int]:
+    """k = n/ratio from 2n/d on: with fewer neurons hardly any network fits."""
+    return [round(n / ratio) for ratio in ratios if n / ratio >= 2 * n / d]
+
+
+PRESETS = {
+    "smoke": Frontiers(
+        sizes=((40, 20),),
+        ratios=(1, 4),
+        flat_n=40,
+        flat_d=(10, 20),
+        fits=("exact",),
+        middle=(40, 20),
+        activations=("tanh",),
+        models=("clustered",),
+        factor_ratios=(4,),
+        public=(40, 10, "0.15"),
+        public_k=(10,),
+        patient_k=(10,),
+        steps=500,
+        seeds=2,
+    ),
+    "laptop": Frontiers(
+        sizes=((200, 50), (400, 50), (200, 100), (400, 100)),
+        flat_n=200,
+        flat_d=(25, 50, 100, 200),
+        middle=(200, 50),
+        patient_k=(10, 50),
+        steps=5000,
+        seeds=2,
+    ),
+    "paper": Frontiers(),
+}
+
+
+def run(config: Frontiers, out: Path, shard: tuple[int, int] = (1, 1)) -> None:
+    """Measure what is not measured yet."""
+    folder = RunPaths(out).networks
+
+    def measure(**job: Any) -> list[dict[str, Any]]:
+        return [_row(job, seed, *found, folder) for seed, found in enumerate(_MAKERS[job["source"]](job, config))]
+
+    run_jobs(out, {"experiment": "frontier", **dataclasses.asdict(config)}, config.jobs(), measure, shard)
+
+
+def points(model: str, n: int, d: int, seed: int) -> Dataset:
+    """A data set by the name of its model; `digits` has labels at random, `digits-true` says whether a digit is odd."""
+    key = keys.data_key(n, d, seed)
+    if model == "low-rank":
+        return data.low_rank(key, n, d, max(1, d // 5))
+    if model == "clustered":
+        return data.clustered(key, n, d, max(1, n // 20))
+    if model.startswith("digits"):
+        return _digits(key, n, model == "digits-true")
+    return data.MODELS[model](key, n, d)
+
+
+def _digits(key: Any, n: int, true_labels: bool) -> Dataset:
+    """n of scikit-learn's 1797 digits of 64 pixels, centred, of mean squared length one."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise UserError(
+            "The digits come with scikit-learn: pip install scikit-learn, or leave out their models."
+        ) from None
+    found = load_digits()
+    drawn, labels = jax.random.split(key)
+    chosen = np.asarray(jax.random.permutation(drawn, len(found.data)))[:n]
+    x = found.data[chosen] - found.data.mean(0)
+    x /= math.sqrt(float(np.mean(np.sum(x**2, axis=1))))
+    y = (
+        np.where(found.target[chosen] % 2, 1.0, -1.0)
+        if true_labels
+        else np.asarray(jax.random.rademacher(labels, (n,)))
+    )
+    return data.dataset(x, y.astype(np.float64))
+
+
+def _searched(job: dict[str, Any], config: Frontiers) -> list[tuple[TwoLayer, Bracket, np.ndarray]]:
+    n, k = job["n"], job["k"]
+    searched = FrontierConfig(
+        epsilon=0.0 if job["fit"] == "exact" else float(job["fit"]),
+        activation=job["activation"],
+        domain=job["domain"],
+        steps=job["effort"] * config.steps,
+        starts=2 if 4 * k <= n else 1,  # the widest agree to a few parts in a thousand
+    )
+    problems = [
+        Problem(points(job["model"], n, job["d"], seed), k, keys.weights_key(n, job["d"], seed))
+        for seed in range(config.seeds)
+    ]
+    return [(found.network, found.bracket, found.uppers) for found in search_all(problems, searched)]
+
+
+def _trained(job: dict[str, Any], config: Frontiers) -> list[tuple[TwoLayer, Bracket, np.ndarray]]:
+    n, d = job["n"], job["d"]
+    networks = []
+    for seed in range(config.seeds):
+        dataset = points(job["model"], n, d, seed)
+        network = memorize(dataset, job["k"], keys.weights_key(n, d, seed), TRAINING)[0].network
+        networks.append(network if network is not None else TwoLayer(np.zeros((1, d)), np.zeros(1), np.zeros(1)))
+    return _bracketed(networks, job)
+
+
+def _built(job: dict[str, Any], config: Frontiers) -> list[tuple[TwoLayer, Bracket, np.ndarray]]:
+    build = {"caps": constructions.caps, "ramps": constructions.ramps}[job["source"]]
+    drawn = [points(job["model"], job["n"], job["d"], seed) for seed in range(config.seeds)]
+    return _bracketed([build(dataset).network for dataset in drawn], job)
+
+
+def _bracketed(networks: list[TwoLayer], job: dict[str, Any]) -> list[tuple[TwoLayer, Bracket, np.ndarray]]:
+    found = brackets(networks, (job["domain"],))[job["domain"]]
+    return [(network, one, np.array([one.upper])) for network, one in zip(networks, found, strict=True)]
+
+
+_MAKERS = {"frontier": _searched, "adam": _trained, "caps": _built, "ramps": _built}
+
+
+def _row(
+    job: dict[str, Any], seed: int, network: TwoLayer, found: Bracket, uppers: np.ndarray, folder: Path
+) -> dict[str, Any]:
+    """What is measured of one network, which is stored with its certificate."""
+    dataset = data.float64(points(job["model"], job["n"], job["d"], seed))
+    error = network.astype(np.float64)(dataset.x) - dataset.y
+    exact, loss = job["fit"] == "exact", float(np.mean(error**2))
+    fits_exactly = np.abs(error).max() <= EXACT
+    name = "-".join(str(value) for value in (*job.values(), seed))
+    folder.mkdir(parents=True, exist_ok=True)
+    network.save(folder / f"{name}.npz")
+    write_atomically(folder / f"{name}.json", json.dumps(found.certificate.record(network)) + "\n")
+    probed = max_random_gradient(network, keys.probe_key(job["n"], job["d"], job["k"], seed))
+    return {
+        "seed": seed,
+        "fitted": bool(fits_exactly if exact else loss <= float(job["fit"]) and (error * dataset.y > -1).all()),
+        "lower": found.lower,
+        "upper": found.upper,
+        "loss": loss,
+        "fit_error": float(np.abs(error).max()),
+        "uppers": [None if math.isnan(upper) else float(upper) for upper in uppers],
+        "proxy": float(probed.maximum),
+        "linear_part": float(probed.linear_part),
+        "residual": float(probed.residual),
+        "floor": data.floor(dataset),
+        "theorem4": lower_bounds.theorem4(dataset, job["k"]).value,
+        "network": name,
+    }
+
+
+def plot(out: Path) -> None:
+    """Draw the figures and write the summary."""
+    table = job_table(out, ("source", "model", "activation", "fit", "domain", "effort", "n", "d", "k", "seed"))
+    table.write_parquet(RunPaths(out).table)
+
+
+if __name__ == "__main__":
+    cli.experiment(PRESETS, run, plot, "runs/frontier", __doc__ or "")

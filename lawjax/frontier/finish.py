@@ -1,0 +1,85 @@
+"""From the search's float32 weights to a network whose fit is checked in float64: folding, shrinking, exact fit."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+from lawjax import activations
+from lawjax.data import Dataset
+from lawjax.network import TwoLayer
+
+Array = Any
+
+EXACT = 1e-6  # |f(x_i) - y_i| that counts as an exact fit
+_NEWTON_STEPS = 60
+_HALVINGS = 12  # of a Newton step that overshoots
+_CONVERGED = 1e-11
+
+
+def shrunk(network: TwoLayer, dataset: Dataset, epsilon: float) -> TwoLayer:
+    """The network s f + c' of least s >= 0 with mean square error epsilon; of least error where none is that small.
+
+    The Lipschitz constant of s f + c' is s times that of f.
+
+    Args:
+        network: in float64.
+        dataset: in float64.
+        epsilon: mean square error.
+    """
+    f = network(dataset.x) - network.c
+    values, labels = f - f.mean(), dataset.y - dataset.y.mean()
+    square, product = float(np.mean(values**2)), float(np.mean(values * labels))
+    excess = float(np.mean(labels**2)) - epsilon * (1.0 - 1e-12)
+    discriminant = max(product**2 - square * excess, 0.0)
+    scale = max((product - math.sqrt(discriminant)) / square, 0.0) if square > 0 else 0.0
+    c = float(dataset.y.mean() - scale * f.mean())
+    return TwoLayer(network.W, network.b, scale * network.a, c, network.activation)
+
+
+def interpolating(network: TwoLayer, dataset: Dataset, biases: bool = True) -> TwoLayer:
+    """The network after Newton's steps to f(x_i) = y_i, each the smallest relative change of the neurons.
+
+    With slopes D_il = psi'(w_l . x_i + b_l) a step solves (K + 1) u = y - f for the kernel
+    K_ij = (x_i . x_j + 1) sum_l D_il D_jl a_l^2 m_l, m_l = ||w_l||^2, and moves w_l by a_l m_l sum_i u_i D_il x_i.
+
+    Args:
+        network: in float64, near an exact fit.
+        dataset: in float64, n points.
+        biases: whether b and c may change, too.
+    """
+    x, y = dataset
+    psi = activations.get(network.activation)
+    inner = x @ x.T + float(biases)
+    length = float(np.mean(np.sum(x**2, axis=1)))
+    W, b, c = network.W, network.b, float(network.c)
+    a = network.a
+    residual = y - (psi(x @ W.T + b) @ a + c)
+    for _ in range(_NEWTON_STEPS):
+        if np.abs(residual).max() <= _CONVERGED:
+            break
+        sizes = np.sum(W**2, axis=1) + b**2 / length
+        sizes = sizes + 1e-3 * sizes.mean()
+        slopes = psi.slope(x @ W.T + b)
+        weighted = slopes * a
+        kernel = inner * ((weighted * sizes) @ weighted.T)
+        offset = float(np.mean(np.diag(kernel))) if biases else 0.0
+        try:
+            u = scipy.linalg.lstsq(kernel + offset, residual, cond=1e-12, check_finite=False)[0]
+        except np.linalg.LinAlgError:
+            break
+        per_neuron = weighted * u[:, None]
+        steps = (sizes[:, None] * (per_neuron.T @ x), sizes * per_neuron.sum(0) * biases, offset * float(u.sum()))
+        for halving in range(_HALVINGS):
+            share = 0.5**halving
+            trial = W + share * steps[0], b + share * steps[1], c + share * steps[2]
+            after = y - (psi(x @ trial[0].T + trial[1]) @ a + trial[2])
+            if np.linalg.norm(after) < np.linalg.norm(residual):
+                W, b, c, residual = *trial, after
+                break
+        else:
+            break
+    return TwoLayer(W, b, a, c, network.activation)
