@@ -21,6 +21,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import polars as pl
 
 from lawjax import (
     Dataset,
@@ -30,13 +31,17 @@ from lawjax import (
     cli,
     constructions,
     data,
+    fits,
     keys,
     lower_bounds,
     memorize,
+    plots,
+    report,
 )
 from lawjax.frontier import EXACT, FrontierConfig, Problem, search_all
 from lawjax.lipschitz import Bracket, max_random_gradient
 from lawjax.lipschitz.brackets import brackets
+from lawjax.sweep.grid import WIDTH_RULES
 from lawjax.sweep.jobs import Job, job_table, run_jobs
 from lawjax.sweep.paths import RunPaths
 from lawjax.sweep.store import write_atomically
@@ -199,10 +204,14 @@ def _digits(key: Any, n: int, true_labels: bool) -> Dataset:
     return data.dataset(x, y.astype(np.float64))
 
 
+def _epsilon(job: dict[str, Any]) -> float:
+    return 0.0 if job["fit"] == "exact" else float(job["fit"])
+
+
 def _searched(job: dict[str, Any], config: Frontiers) -> list[tuple[TwoLayer, Bracket, np.ndarray]]:
     n, k = job["n"], job["k"]
     searched = FrontierConfig(
-        epsilon=0.0 if job["fit"] == "exact" else float(job["fit"]),
+        epsilon=_epsilon(job),
         activation=job["activation"],
         domain=job["domain"],
         steps=job["effort"] * config.steps,
@@ -245,8 +254,8 @@ def _row(
     """What is measured of one network, which is stored with its certificate."""
     dataset = data.float64(points(job["model"], job["n"], job["d"], seed))
     error = network.astype(np.float64)(dataset.x) - dataset.y
-    exact, loss = job["fit"] == "exact", float(np.mean(error**2))
-    fits_exactly = np.abs(error).max() <= EXACT
+    loss, epsilon = float(np.mean(error**2)), _epsilon(job)
+    fitted = loss <= epsilon and (error * dataset.y > -1).all() if epsilon else np.abs(error).max() <= EXACT
     name = "-".join(str(value) for value in (*job.values(), seed))
     folder.mkdir(parents=True, exist_ok=True)
     network.save(folder / f"{name}.npz")
@@ -254,7 +263,7 @@ def _row(
     probed = max_random_gradient(network, keys.probe_key(job["n"], job["d"], job["k"], seed))
     return {
         "seed": seed,
-        "fitted": bool(fits_exactly if exact else loss <= float(job["fit"]) and (error * dataset.y > -1).all()),
+        "fitted": bool(fitted),
         "lower": found.lower,
         "upper": found.upper,
         "loss": loss,
@@ -263,16 +272,113 @@ def _row(
         "proxy": float(probed.maximum),
         "linear_part": float(probed.linear_part),
         "residual": float(probed.residual),
-        "floor": data.floor(dataset),
-        "theorem4": lower_bounds.theorem4(dataset, job["k"]).value,
+        "floor": lower_bounds.floor(dataset, epsilon).value,
+        "theorem4": lower_bounds.theorem4(dataset, job["k"], epsilon=epsilon).value,
         "network": name,
     }
+
+
+def exponents(table: pl.DataFrame) -> pl.DataFrame:
+    """For every (n, d) of the law: the power of sqrt(n/k) that certificates follow where k <= n/4, and constants."""
+    rows = []
+    found = plots.usual(table).filter("fitted", pl.col("source") == "frontier")
+    for (n, d), own in found.group_by("n", "d", maintain_order=True):
+        narrow = own.filter(4 * pl.col("k") <= pl.col("n"))
+        if narrow["k"].n_unique() < 3:
+            continue
+        x, upper = np.sqrt((narrow["n"] / narrow["k"]).to_numpy()), narrow["upper"].to_numpy()
+        fit = fits.power_law(x, upper, narrow["seed"].to_numpy())
+        scaled = own.with_columns(scaled=pl.col("upper") * (pl.col("k") / pl.col("n")).sqrt())
+        rows.append(
+            {
+                "n": n,
+                "d": d,
+                "k": f"{narrow['k'].min()} to {narrow['k'].max()}",
+                "exponent": fit.exponent,
+                "low": fit.exponent_interval[0],
+                "high": fit.exponent_interval[1],
+                "narrow": float(np.median(upper / x)),
+                "least": float(scaled["scaled"].min()),  # type: ignore[arg-type]
+                "at": int(scaled.sort("scaled")["k"][0]),
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def summary(table: pl.DataFrame) -> str:
+    """Counts, exponents, and every setting's medians over seeds, as Markdown."""
+    found = table.filter(source="frontier")
+    fitted = found.filter("fitted")
+    ratio = (fitted["upper"] / fitted["lower"]).to_numpy()
+    wrong = found.filter(~pl.col("fitted")).select("model", "activation", "fit", "n", "d", "k", "seed").rows()
+    lines = [
+        "## The frontier\n",
+        f"{len(fitted)} of {len(found)} searches found a network that fits. Upper/lower: {np.median(ratio):.3f} in the "
+        f"median, {np.quantile(ratio, 0.95):.3f} at 95 %, {ratio.max():.3f} at most.",
+        f"\nNot fitted: {', '.join(map(str, wrong)) or 'none'}.",
+        "\n## The law: upper ~ (n/k)^(exponent/2) where k <= n/4\n",
+        "| n | d | k | exponent in sqrt(n/k), 95 % | upper sqrt(k/n), k <= n/4, median | least, any k | at k |",
+        "| --- " * 7 + "|",
+    ]
+    for row in exponents(table).iter_rows(named=True):
+        lines.append(
+            f"| {row['n']} | {row['d']} | {row['k']} | {row['exponent']:.3f} [{row['low']:.3f}, {row['high']:.3f}] "
+            f"| {row['narrow']:.3f} | {row['least']:.3f} | {row['at']} |"
+        )
+    lines += ["\n## k = n and k = 10n/d against d\n", *_against_d(table)]
+    names = ("source", "model", "activation", "fit", "domain", "effort", "n", "d", "k")
+    lines += [
+        "\n## Every setting, medians over seeds\n",
+        f"| {' | '.join(names)} | fitted | lower | upper | linear part | floor | spread of starts |",
+        "| --- " * (len(names) + 6) + "|",
+    ]
+    for key, own in table.group_by(names, maintain_order=True):
+        fits_ = own.filter("fitted")
+        cells = [f"{len(fits_)}/{len(own)}"]
+        if len(fits_):
+            cells += [f"{fits_[column].median():.4g}" for column in ("lower", "upper", "linear_part", "floor")]
+            cells.append(_spread(fits_))
+        else:
+            cells += ["-"] * 5
+        lines.append("| " + " | ".join([*map(str, key), *cells]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _spread(rows: pl.DataFrame) -> str:
+    """The largest certificate of a start that fits over the least, the worst of the seeds."""
+    kept = [[upper for upper in uppers if upper is not None] for uppers in rows["uppers"].to_list()]
+    several = [max(uppers) / min(uppers) for uppers in kept if len(uppers) > 1]
+    return f"{max(several):.3f}" if several else "one start"
+
+
+def _against_d(table: pl.DataFrame) -> list[str]:
+    """Medians of certificates and the powers of sqrt(d) they follow."""
+    rows = plots.usual(table).filter("fitted")
+    counts = rows.filter(pl.col("k") == pl.col("n"), source="frontier").group_by("n").agg(pl.col("d").n_unique())
+    n = int(counts.sort("d", "n")["n"][-1])
+    lines = ["| width | networks | median certificate by d | exponent in sqrt(d), 95 % |", "| --- " * 4 + "|"]
+    for rule, width in WIDTH_RULES.items():
+        for source in ("frontier", "adam"):
+            own = rows.filter(pl.Series([row[0] == width(n, row[1]) for row in rows.select("k", "d").iter_rows()]))
+            own = own.filter(n=n, source=source).sort("d")
+            if own["d"].n_unique() > 1:
+                medians = own.group_by("d", maintain_order=True).agg(pl.col("upper").median())
+                fit = fits.power_law(np.sqrt(own["d"].to_numpy()), own["upper"].to_numpy(), own["seed"].to_numpy())
+                low, high = fit.exponent_interval
+                values = ", ".join(f"{d}: {upper:.3g}" for d, upper in medians.iter_rows())
+                lines.append(f"| {rule} | {source} | {values} | {fit.exponent:.3f} [{low:.3f}, {high:.3f}] |")
+    return lines
 
 
 def plot(out: Path) -> None:
     """Draw the figures and write the summary."""
     table = job_table(out, ("source", "model", "activation", "fit", "domain", "effort", "n", "d", "k", "seed"))
-    table.write_parquet(RunPaths(out).table)
+    figures = {
+        "law": plots.frontier_law(table),
+        "flat": plots.frontier_flat(table),
+        "factors": plots.frontier_factors(table),
+    }
+    report.write(out, table, figures, summary(table))
 
 
 if __name__ == "__main__":

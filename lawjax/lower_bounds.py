@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+import scipy.optimize
+import scipy.spatial
 
 from lawjax import activations, data, tensors
 from lawjax.data import Dataset
@@ -53,19 +55,54 @@ class LowerBound:
     reason: str = ""
 
 
-def floor(dataset: Dataset) -> LowerBound:
-    """max 2 / |x_i - x_j| over opposite labels, for every function that fits (`lawjax.data.floor`)."""
-    value = data.floor(dataset)
-    reason = "" if value else "only one label occurs"
+def floor(dataset: Dataset, epsilon: float = 0.0) -> LowerBound:
+    """The least Lipschitz constant of any function that fits, on any set with the points.
+
+    Exactly: max 2 / |x_i - x_j| over opposite labels (`lawjax.data.floor`). With mean square error epsilon: errors at
+    two points of opposite labels add up to 2 - Lip |x_i - x_j| or more. So over disjoint pairs, here nearest ones first,
+    sum (2 - Lip |x_i - x_j|)_+^2 / 2 <= n epsilon.
+
+    Args:
+        dataset: points and labels.
+        epsilon: mean square error that is allowed.
+
+    Raises:
+        UserError: a negative epsilon.
+    """
+    _check_epsilon(epsilon)
+    value = data.floor(dataset) if epsilon == 0 else _approximate_floor(*data.float64(dataset), epsilon)
+    one_label = len(np.unique(np.asarray(dataset.y))) == 1
     return LowerBound(
         "data floor",
         "two points of opposite labels",
-        value * _MARGIN or None,
+        None if one_label else value * _MARGIN,
         "Lip on any set with the points",
-        "all that fit",
+        _that_fit("all", epsilon),
         True,
-        reason,
+        "only one label occurs" if one_label else "",
     )
+
+
+def _approximate_floor(x: np.ndarray, y: np.ndarray, epsilon: float) -> float:
+    positive, negative = x[y > 0], x[y < 0]
+    distances = scipy.spatial.distance.cdist(positive, negative)
+    order = np.argsort(distances, axis=None, kind="stable")
+    free = np.ones(len(positive), bool), np.ones(len(negative), bool)
+    matched: list[float] = []
+    for i, j in zip(*np.unravel_index(order, distances.shape), strict=True):
+        if free[0][i] and free[1][j]:
+            free[0][i] = free[1][j] = False
+            matched.append(distances[i, j])
+    pairs = np.array(matched)
+
+    def excess(lipschitz: float) -> float:
+        return float(np.sum(np.maximum(2.0 - lipschitz * pairs, 0.0) ** 2)) / 2.0 - epsilon * len(y)
+
+    if not matched or excess(0.0) <= 0:
+        return 0.0
+    if 2.0 * np.sum(pairs == 0) > epsilon * len(y):  # equal points of opposite labels
+        return math.inf
+    return float(scipy.optimize.brentq(excess, 0.0, 2.0 / pairs[pairs > 0].min(), rtol=1e-12)) * (1.0 - 1e-11)
 
 
 def conjecture1(dataset: Dataset, k: int) -> LowerBound:
@@ -115,7 +152,11 @@ def theorem3_path(dataset: Dataset) -> LowerBound:
 
 
 def theorem4(
-    dataset: Dataset, k: int, values: np.ndarray | None = None, errors: np.ndarray | None = None
+    dataset: Dataset,
+    k: int,
+    values: np.ndarray | None = None,
+    errors: np.ndarray | None = None,
+    epsilon: float = 0.0,
 ) -> LowerBound:
     """Theorem 4 on the data at hand: Lip(f) on R^d is at least 2 sqrt(n' / sum_(j<=k) lambda_j(sum_i z_i z_i')).
 
@@ -128,11 +169,14 @@ def theorem4(
         k: rank of P, such as the number of neurons.
         values: (n,), f(x_i) of a function that does not fit exactly; its differences replace 2.
         errors: (n,), bounds on what rounding makes the values wrong by.
+        epsilon: for all functions whose mean square distance from the values is at most this: their differences add up
+            to less by sqrt(2 n' n epsilon) at most.
 
     Raises:
-        UserError: k < 1, or values of another shape or not finite.
+        UserError: k < 1, values of another shape or not finite, a negative epsilon.
     """
     _check_width(k)
+    _check_epsilon(epsilon)
     x, y = data.float64(dataset)
     f = y if values is None else np.asarray(values, np.float64)
     if f.shape != y.shape or not np.isfinite(f).all():
@@ -146,12 +190,14 @@ def theorem4(
         z = x[first] - x[second]
         scale = float(np.abs(z).max()) or 1.0  # so that no square overflows or vanishes
         rounding = wrong[first] + wrong[second] + 1e-15 * (np.abs(f[first]) + np.abs(f[second]))
-        gap = float((f[first] - f[second] - rounding).sum())
+        gap = float((f[first] - f[second] - rounding).sum()) - math.sqrt(2.0 * pairs * len(y) * epsilon)
         eigenvalues = np.linalg.svd(z / scale, compute_uv=False) ** 2
         length = math.sqrt(pairs * float(eigenvalues[:k].sum())) * scale
         value = math.inf if length == 0 else max(gap, 0.0) / length * _MARGIN
         reason = ""
-    return LowerBound("Theorem 4", "section 4.2", value, "Lip on R^d", f"g(Px) that fit, rank P <= {k}", True, reason)
+    return LowerBound(
+        "Theorem 4", "section 4.2", value, "Lip on R^d", _that_fit(f"g(Px), rank P <= {k},", epsilon), True, reason
+    )
 
 
 def theorem5(dataset: Dataset, order: int) -> LowerBound:
@@ -308,6 +354,15 @@ def table(bounds: Sequence[LowerBound]) -> str:
 
 def _absent(name: str, reference: str, reason: str) -> LowerBound:
     return LowerBound(name, reference, None, "", "", False, reason)
+
+
+def _that_fit(functions: str, epsilon: float) -> str:
+    return f"{functions} that fit" + (f" up to a mean square error of {epsilon:g}" if epsilon else "")
+
+
+def _check_epsilon(epsilon: float) -> None:
+    if not epsilon >= 0:
+        raise UserError(f"epsilon is a mean square error, so it cannot be {epsilon}.")
 
 
 def _check_width(k: int) -> None:

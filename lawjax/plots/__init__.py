@@ -1,4 +1,4 @@
-"""Figures from sweep tables: Figures 1 to 3 of the paper, brackets, and the unstated choices as swept factors.
+"""Figures from tables: Figures 1 to 3 of the paper, brackets, unstated choices as swept factors, and the frontier.
 
 A table has one row per network asked for. Only fitted networks are plotted; the caption under each figure counts the
 others, so that no network is dropped silently.
@@ -10,6 +10,7 @@ from lawjax.plots.capacity import capacity
 from lawjax.plots.choices import factors
 from lawjax.plots.constructions import constructions
 from lawjax.plots.experiments import figure1, figure2, figure3
+from lawjax.plots.frontier import frontier_factors, frontier_flat, frontier_law, usual
 from lawjax.plots.lower_bounds import lower_bounds
 
 __all__ = [
@@ -20,9 +21,13 @@ __all__ = [
     "figure1",
     "figure2",
     "figure3",
+    "frontier_factors",
+    "frontier_flat",
+    "frontier_law",
     "has_brackets",
     "lower_bounds",
     "ratios",
     "save",
     "style",
+    "usual",
 ]

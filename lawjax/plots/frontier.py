@@ -1,0 +1,242 @@
+"""The frontier: the smoothest networks that a search found, beside Adam's and what no network can be below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lawjax.errors import UserError
+from lawjax.plots.base import FITTED, medians, number_text, one_two_five, style, write_caption
+
+_COLUMNS = {
+    "source",
+    "model",
+    "activation",
+    "fit",
+    "domain",
+    "effort",
+    "n",
+    "d",
+    "k",
+    "seed",
+    "fitted",
+    "lower",
+    "upper",
+}
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+_MARKERS = ("o", "^", "s", "v", "D", "h", "P", "X")
+_ADAM = "#E69F00"
+_OWN = "#0072B2"
+_ROOT = r"$\sqrt{n/k}$"
+USUAL = {"model": "gaussian", "activation": "relu", "fit": "0.02", "domain": "space", "effort": 1}
+
+
+def usual(table: pl.DataFrame, **changes: str | int) -> pl.DataFrame:
+    """The rows of ReLU networks on Gaussian data with epsilon = 0.02, bounded on R^d; or with these changes."""
+    _check(table)
+    return table.filter(**{**USUAL, **changes})
+
+
+def frontier_law(table: pl.DataFrame) -> Figure:
+    """Left, brackets of the smoothest networks and of Adam's against sqrt(n/k); right, Lip sqrt(k/n) for every (n, d).
+
+    Args:
+        table: what experiments/frontier.py measured.
+
+    Raises:
+        UserError: a missing column, or no networks that fit.
+    """
+    rows = usual(table).filter(FITTED)
+    found = _found(rows)
+    n, d = _most_widths(rows)
+    with style():
+        figure = Figure(figsize=(11.5, 4.9), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        _draw_one_size(left, rows.filter(n=n, d=d))
+        _draw_collapse(right, found)
+        asked = usual(table)
+        dropped = len(asked) - len(rows)
+        write_caption(
+            figure,
+            f"Gaussian data, \N{GREEK SMALL LETTER EPSILON} = 0.02, Lip(f) on R^d. Left: n = {n:,}, d = {d}; lines "
+            f"from a gradient at a point up to a certificate. Right: {len(found)} certificates, medians over "
+            f"{found['seed'].n_unique()} seeds; the law says that no network is below a constant. {dropped} of "
+            f"{len(asked)} networks asked for did not fit.",
+            150,
+        )
+    return figure
+
+
+def frontier_flat(table: pl.DataFrame) -> Figure:
+    """Figure 1 of the paper on the frontier: k = n and k = 10n/d against d, with Adam's networks behind.
+
+    Raises:
+        UserError: a missing column, or no networks that fit.
+    """
+    rows = usual(table).filter(FITTED)
+    n = _flat_n(_found(rows))
+    rows = rows.filter(n=n)
+    with style():
+        figure = Figure(figsize=(7.2, 5.0), layout="constrained")
+        axes = figure.subplots()
+        for (label, width, colour, marker), (source, name, dash) in (
+            (rule, kind)
+            for rule in (("k = n", n, _COLOURS[0], "o"), ("k = 10 n/d", None, _COLOURS[1], "^"))
+            for kind in (("frontier", "smoothest found", "-"), ("adam", "trained by Adam", ":"))
+        ):
+            own = rows.filter(pl.col("source") == source)
+            own = own.filter(pl.col("k") == (width if width else (10 * n / pl.col("d")).round()))
+            if len(own):
+                x, low, high = (own[column].to_numpy().astype(float) for column in ("d", "lower", "upper"))
+                axes.vlines(x, low, high, colors=colour, linewidth=1.5)
+                axes.plot(*medians(x, high), dash, marker=marker, color=colour, markersize=5, label=f"{label}, {name}")
+        floor = rows.filter(source="frontier")
+        axes.plot(
+            *medians(floor["d"].to_numpy().astype(float), floor["floor"].to_numpy()),
+            "--",
+            color="#000000",
+            linewidth=1.2,
+            label="floor of this data: no function is below",
+        )
+        axes.set(xscale="log", yscale="log", xlabel="d   (dimension)", ylabel=r"Lip(f) on $R^d$")
+        _legend(axes, "upper right", 2.2)
+        write_caption(
+            figure,
+            f"Gaussian data, n = {n:,}, \N{GREEK SMALL LETTER EPSILON} = 0.02. Lines from a gradient at a point to a "
+            f"certificate; curves through the medians of certificates over {rows['seed'].n_unique()} seeds. The law: "
+            "constant at k = n, like the root of d at k = 10 n/d.",
+            100,
+        )
+    return figure
+
+
+def frontier_factors(table: pl.DataFrame) -> Figure:
+    """What the frontier hangs on: how close the fit is; the activation; the data; each against sqrt(n/k).
+
+    Raises:
+        UserError: a missing column, or no networks that fit.
+    """
+    _check(table)
+    rows = table.filter(FITTED, source="frontier", effort=1)
+    n, d = _most_widths(usual(rows))
+    base = {**USUAL, "n": n, "d": d}
+    panels = (("fit", "How close the fit is"), ("activation", "Activation"), ("model", "Data"))
+    with style():
+        figure = Figure(figsize=(13.0, 4.8), layout="constrained")
+        for axes, (factor, title) in zip(figure.subplots(1, 3, sharey=True), panels, strict=True):
+            others = {name: value for name, value in base.items() if name not in (factor, "n", "d")}
+            own = rows.filter((pl.col("d") == d) | pl.col("model").str.starts_with("digits"), n=n, **others)
+            for i, (value, part) in enumerate(_by(own, factor)):
+                x = np.sqrt((part["n"] / part["k"]).to_numpy())
+                label = _setting(factor, value)
+                axes.plot(*medians(x, part["upper"].to_numpy()), marker=_MARKERS[i], color=_COLOURS[i], label=label)
+            axes.set(xscale="log", yscale="log", xlabel=_ROOT, title=title)
+            axes.legend(fontsize=8, loc="upper left")
+            one_two_five(axes.xaxis)
+            one_two_five(axes.yaxis)
+        figure.axes[0].set_ylabel(r"certified Lip(f) on $R^d$, smoothest found")
+        write_caption(
+            figure,
+            f"n = {n:,}, d = {d} (digits: 64 pixels); \N{GREEK SMALL LETTER EPSILON} = 0.02, ReLU, Gaussian data "
+            "unless said. Data sets have mean squared length one. Medians over seeds of certificates of networks that "
+            "fit.",
+            170,
+        )
+    return figure
+
+
+def _check(table: pl.DataFrame) -> None:
+    missing = _COLUMNS - set(table.columns)
+    if missing or table.is_empty():
+        raise UserError(f"The table lacks {', '.join(sorted(missing)) or 'rows'}; run experiments/frontier.py.")
+
+
+def _found(rows: pl.DataFrame) -> pl.DataFrame:
+    found = rows.filter(source="frontier")
+    if found.is_empty():
+        raise UserError("No network on the frontier fits; ask for more steps or wider networks.")
+    return found
+
+
+def _most_widths(rows: pl.DataFrame) -> tuple[int, int]:
+    """The (n, d) with the most widths; of several, the one whose points are the fewest."""
+    counts = (
+        _found(rows)
+        .group_by("n", "d")
+        .agg(pl.col("k").n_unique())
+        .sort(["k", "n", "d"], descending=[True, False, False])
+    )
+    return int(counts["n"][0]), int(counts["d"][0])
+
+
+def _flat_n(found: pl.DataFrame) -> int:
+    """The n whose k = n networks have the most dimensions."""
+    counts = found.filter(pl.col("k") == pl.col("n")).group_by("n").agg(pl.col("d").n_unique()).sort("d", "n")
+    if counts.is_empty():
+        raise UserError("No network with k = n fits; run experiments/frontier.py.")
+    return int(counts["n"][-1])
+
+
+def _draw_one_size(axes: Axes, rows: pl.DataFrame) -> None:
+    kinds = (("adam", _ADAM, "h", "trained by Adam"), ("frontier", _OWN, "o", "smoothest found"))
+    for source, colour, marker, label in kinds:
+        own = rows.filter(source=source)
+        x, low, high = np.sqrt((own["n"] / own["k"]).to_numpy()), own["lower"].to_numpy(), own["upper"].to_numpy()
+        axes.vlines(x, low, high, colors=colour, linewidth=2.0)
+        axes.scatter(x, high, s=22, color=colour, marker=marker, label=f"{label}: bracket, mark at the certificate")
+    own = rows.filter(source="frontier")
+    x = np.sqrt((own["n"] / own["k"]).to_numpy())
+    narrow = 4 * own["k"] <= own["n"]
+    if narrow.any():
+        constant = float((own["upper"] / x).filter(narrow).median())
+        ends = np.array([1.0, x.max()])
+        label = f"the law through the narrow ones: {number_text(constant)} {_ROOT}"
+        axes.plot(ends, constant * ends, "-.", color="#999999", linewidth=1.3, label=label)
+    theorem4, floor = medians(x, own["theorem4"].to_numpy()), medians(x, own["floor"].to_numpy())
+    axes.plot(*theorem4, "--", color="#000000", linewidth=1.2, label="Theorem 4 with this error: none is below")
+    axes.plot(*floor, ":", color="#009E73", label="floor of this data: no function is below")
+    axes.set(xscale="log", yscale="log", xlabel=_ROOT, ylabel=r"Lip(f) on $R^d$")
+    _legend(axes, "upper left", 3.2)
+
+
+def _draw_collapse(axes: Axes, found: pl.DataFrame) -> None:
+    sizes = found.group_by("n", "d").agg(pl.col("k").n_unique()).filter(pl.col("k") > 2).sort("n", "d")
+    for i, (n, d) in enumerate(sizes.select("n", "d").iter_rows()):
+        own = found.filter(n=n, d=d)
+        k = own["k"].to_numpy()
+        axes.plot(
+            *medians(k / n, own["upper"].to_numpy() * np.sqrt(k / n)),
+            marker=_MARKERS[i % len(_MARKERS)],
+            color=_COLOURS[i % len(_COLOURS)],
+            label=f"n = {n:,}, d = {d}",
+        )
+    axes.set(xscale="log", yscale="log", xlabel="k/n", ylabel=r"certified Lip(f) $\cdot\,\sqrt{k/n}$, smoothest found")
+    _legend(axes, "upper left", 1.6)
+    axes.legend(fontsize=8, loc="upper left", ncols=2)
+
+
+def _legend(axes: Axes, place: Literal["upper left", "upper right"], room: float) -> None:
+    one_two_five(axes.xaxis)
+    one_two_five(axes.yaxis)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * room)
+    axes.legend(loc=place, fontsize=8)
+
+
+def _by(rows: pl.DataFrame, factor: str) -> Iterator[tuple[str, pl.DataFrame]]:
+    """The rows of each setting, the steepest first, so that the legend has the order of the curves."""
+    order = rows.group_by(factor).agg(pl.col("upper").median()).sort("upper", descending=True)
+    return ((value, rows.filter(pl.col(factor) == value)) for value in order[factor])
+
+
+def _setting(factor: str, value: str) -> str:
+    if factor == "fit":
+        return "exact fit" if value == "exact" else f"\N{GREEK SMALL LETTER EPSILON} = {value}"
+    names = {"leaky_relu": "leaky ReLU", "relu": "ReLU", "gaussian": "Gaussian", "low-rank": "Gaussian of rank d/5"}
+    names |= {"clustered": "n/20 clusters", "digits": "digits, labels at random", "digits-true": "digits, odd or even"}
+    return names.get(value, value)
