@@ -59,7 +59,7 @@ def floor(dataset: Dataset, epsilon: float = 0.0) -> LowerBound:
     """The least Lipschitz constant of any function that fits, on any set with the points.
 
     Exactly: max 2 / |x_i - x_j| over opposite labels (`lawjax.data.floor`). With mean square error epsilon: errors at
-    two points of opposite labels add up to 2 - Lip |x_i - x_j| or more. So over disjoint pairs, here nearest ones first,
+    two points of opposite labels add up to 2 - Lip |x_i - x_j| or more. So over disjoint pairs, here nearest first,
     sum (2 - Lip |x_i - x_j|)_+^2 / 2 <= n epsilon.
 
     Args:

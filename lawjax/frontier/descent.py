@@ -21,7 +21,7 @@ _OPTIMIZER = optax.scale_by_adam(nesterov=True)
 _WARM_UP = 0.02  # share of the steps in which the rate rises
 _FIT_FIRST = 0.05  # share of the steps in which mu follows the bound, high enough for any network to fit
 _FIRST_MU = 10.0  # mu in that time, in units of the squared bound
-_LARGEST_MU = (0.5, 10.0)  # mu is at most (0.5 / epsilon + 10) bound^2: what does not fit then waits for smaller steps
+_LARGEST_MU = 4.0  # mu sqrt(epsilon) in units of the squared bound, at most: what does not fit waits for small steps
 _LEAD = 100.0  # the logarithm that mu may change by in all later steps together
 _MARGIN = 0.1  # f(x_i) y_i is to be above: no sign may be wrong
 _MARGIN_WEIGHT = 30.0  # of squared shortfalls, beside the mean square error
@@ -99,7 +99,7 @@ def advance(
             after = _step(search, state, schedule, t, activation, radius, free_sizes, biases)
             return jax.tree.map(lambda new, old: jnp.where(t < schedule.steps, new, old), after, state), None
 
-        return jax.lax.scan(step, state, start + jnp.arange(count))[0]
+        return jax.lax.scan(step, state, start + jnp.arange(count, dtype=start.dtype))[0]
 
     return jax.vmap(of_one)(searches, state)
 
@@ -127,9 +127,10 @@ def _step(
     target = first * (last / first) ** jnp.clip(2.0 * share - 0.8, 0.0, 1.0)
     mu = jnp.where(share < _FIT_FIRST, _FIRST_MU * jnp.maximum(state.bound, 1.0) ** 2, state.mu)
     gradient, (loss, squared, U) = jax.grad(objective, has_aux=True)(state.params)
-    updates, moments = _OPTIMIZER.update(gradient, state.moments)
+    with jax.numpy_dtype_promotion("standard"):  # Optax counts steps in integers
+        updates, moments = _OPTIMIZER.update(gradient, state.moments)
     rate = schedule.rate * jnp.minimum(1.0, (t + 1) / (_WARM_UP * schedule.steps)) * 0.5 * (1 + jnp.cos(jnp.pi * share))
-    rate = rate / jnp.sqrt(jnp.sum(signs != 0))
+    rate = rate / jnp.sqrt(jnp.sum(signs != 0, dtype=rate.dtype))
     updates = jax.tree.map(lambda update: -rate * update, updates)
     updates = updates._replace(
         s=updates.s if free_sizes else jnp.zeros_like(updates.s),
@@ -137,6 +138,6 @@ def _step(
         c=updates.c if biases else jnp.zeros_like(updates.c),
     )
     lead = _LEAD / schedule.steps * jnp.clip(jnp.log(loss / target), -1.0, 1.0)
-    ceiling = (_LARGEST_MU[0] / target + _LARGEST_MU[1]) * jnp.maximum(squared, 1.0)
+    ceiling = _LARGEST_MU * (1.0 / jnp.sqrt(target) + 4.0 * jnp.sqrt(target)) * jnp.maximum(squared, 1.0)
     mu = jnp.where(share < _FIT_FIRST, mu, jnp.minimum(mu * jnp.exp(lead), ceiling))
     return State(optax.apply_updates(state.params, updates), moments, mu, U, loss, jnp.sqrt(squared))

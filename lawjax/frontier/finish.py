@@ -43,6 +43,8 @@ def shrunk(network: TwoLayer, dataset: Dataset, epsilon: float) -> TwoLayer:
 def interpolating(network: TwoLayer, dataset: Dataset, biases: bool = True) -> TwoLayer:
     """The network after Newton's steps to f(x_i) = y_i, each the smallest relative change of the neurons.
 
+    Where a kink lies at a point and stops them, the least relative change of a follows, and of c.
+
     With slopes D_il = psi'(w_l . x_i + b_l) a step solves (K + 1) u = y - f for the kernel
     K_ij = (x_i . x_j + 1) sum_l D_il D_jl a_l^2 m_l, m_l = ||w_l||^2, and moves w_l by a_l m_l sum_i u_i D_il x_i.
 
@@ -82,4 +84,9 @@ def interpolating(network: TwoLayer, dataset: Dataset, biases: bool = True) -> T
                 break
         else:
             break
+    if np.abs(residual).max() > _CONVERGED:  # kinks at points stop Newton's steps, but not a change of a alone
+        hidden = psi(x @ W.T + b)
+        columns = np.concatenate([hidden * a, np.full((len(x), 1), float(biases))], axis=1)
+        change = scipy.linalg.lstsq(columns, residual, cond=1e-12, check_finite=False)[0]
+        a, c = a * (1.0 + change[:-1]), c + float(change[-1]) * biases
     return TwoLayer(W, b, a, c, network.activation)

@@ -42,7 +42,7 @@ class Params(NamedTuple):
 def outputs(params: Params, signs: Array, x: Array, activation: str) -> Array:
     """f at the points, (n,)."""
     psi = activations.get(activation)
-    return psi(x @ params.W.T + params.b) @ (signs * params.s) + params.c
+    return psi(x @ params.W.T + params.b[None, :]) @ (signs * params.s) + params.c
 
 
 def relaxed(params: Params, signs: Array, U: Array, radius: float | None, activation: str) -> tuple[Array, Array]:
@@ -84,7 +84,7 @@ def _normalised(U: Array) -> Array:
 
 def _squared_form_norm(W: Array, a: Array, radius: float) -> Array:
     """(2 R ||T||_op)^2 for T = sum_l a_l w_l w_l^T, nearly: by the trace of a high power of T^2."""
-    T = (W.T * a) @ W
+    T = (W.T * a[None, :]) @ W
     size = jax.lax.stop_gradient(jnp.linalg.norm(T)) + 1e-30
     power, logarithm = (T / size) @ (T / size), jnp.zeros(())
     for _ in range(_SQUARINGS):

@@ -45,7 +45,7 @@ _RANK = 16  # columns of U
 _TOGETHER = 0.85  # widths from this share of the largest on are padded to it and run side by side
 _FIRST_TARGET = 0.02  # mean square error that the search for an exact fit goes through first
 _ROUNDING = 1e-5  # of the loss, left for rounding the weights to float32
-_LAST_TARGET = 1e-6  # and what it ends with, before Newton's steps
+_LAST_TARGET = 3e-5  # and what it ends with, before Newton's steps
 
 
 @dataclass(frozen=True)
@@ -212,17 +212,22 @@ def _starts(number: int, problem: Problem, config: FrontierConfig) -> Iterator[_
     points = ((x - centre) / length).astype(np.float32), y.astype(np.float32)
     key = jax.random.fold_in(problem.key, k)
     for i in range(config.starts):
-        of_weights, of_factor = jax.random.split(jax.random.fold_in(key, i))
+        of_weights, of_factor, of_signs = jax.random.split(jax.random.fold_in(key, i), 3)
         scale = _START if not config.quadratic else 1.0 / math.sqrt(k)
         W = scale * np.asarray(jax.random.normal(of_weights, (k, x.shape[1])))
-        signs = np.where(np.arange(k) % 2, 1.0, -1.0) / math.sqrt(k)
+        # As many neurons of each sign; then the other way round, for odd k; then as they come, for the smallest k.
+        alternating = np.where((np.arange(k) + i) % 2, 1.0, -1.0)
+        signs = (alternating if i < 2 else np.asarray(jax.random.rademacher(of_signs, (k,)))) / math.sqrt(k)
         U = np.asarray(start_of_relaxation(of_factor, k, _RANK))
         yield _Start(number, *points, centre, length, Params(W, np.zeros(k), np.ones(k), np.zeros(())), signs, U)
     for i, network in enumerate(problem.initial):
         if network.dimension != x.shape[1] or network.activation != config.activation:
             raise UserError(f"{network!r} cannot start a search in dimension {x.shape[1]} for {config.activation}.")
-        U = np.asarray(start_of_relaxation(jax.random.fold_in(key, config.starts + i), k, _RANK))
-        yield _Start(number, *points, centre, length, *_unfolded(resized(network, k), centre, length, config), U)
+        of_noise, of_factor = jax.random.split(jax.random.fold_in(key, config.starts + i))
+        params, signs = _unfolded(resized(network, k), centre, length, config)
+        noise = _START * np.asarray(jax.random.normal(of_noise, params.W.shape))  # so that split neurons part
+        U = np.asarray(start_of_relaxation(of_factor, k, _RANK))
+        yield _Start(number, *points, centre, length, params._replace(W=params.W + noise), signs, U)
 
 
 def _groups(starts: Sequence[_Start]) -> Iterator[list[_Start]]:
@@ -336,7 +341,8 @@ def _best(networks: Sequence[TwoLayer], dataset: Dataset, config: FrontierConfig
 
 def _finished(network: TwoLayer, dataset: Dataset, config: FrontierConfig) -> TwoLayer:
     if config.exact:
-        return interpolating(network, dataset, biases=not config.quadratic)
+        exact = interpolating(network, dataset, biases=not config.quadratic)
+        return exact if _fits(exact(dataset.x) - dataset.y, dataset, config) else network
     if config.quadratic:
         return network.astype(np.float32)
     network = shrunk(network, dataset, config.epsilon * (1.0 - _ROUNDING))
