@@ -176,23 +176,49 @@ class Bracket:
 
 @dataclass(frozen=True)
 class Check:
-    """Check a certificate with NumPy alone; exits with 1 where it proves nothing.
+    """Check certificates with NumPy alone; exits with 1 where one proves nothing.
 
     Attributes:
-        file: the network, an .npz file.
-        certificate: what `lawjax bracket --certificate` wrote.
+        file: the network, an .npz file; or a folder of networks NAME.npz, each with its certificate NAME.json.
+        certificate: what `lawjax bracket --certificate` wrote; none for a folder.
     """
 
     file: tyro.conf.Positional[Path]
-    certificate: tyro.conf.Positional[Path]
+    certificate: tyro.conf.Positional[Path | None] = None
 
     def __call__(self) -> None:
-        """Say whether it is valid, and why."""
+        """Say what is valid, and why."""
         from lawjax.check import check
 
+        if self.file.is_dir():
+            self._of_folder()
+            return
+        if self.certificate is None:
+            raise UserError("Name the certificate's file after the network's, or a folder with pairs of both.")
         valid, why = check(self.file, self.certificate)
         print(why)
         if not valid:
+            sys.exit(1)
+
+    def _of_folder(self) -> None:
+        from tqdm import tqdm
+
+        from lawjax.check import check
+
+        if self.certificate is not None:
+            raise UserError(f"{self.file} is a folder: its certificates are looked for there, so name none.")
+        networks = sorted(self.file.glob("*.npz"))
+        if not networks:
+            raise UserError(f"{self.file} has no networks NAME.npz to check.")
+        failed = 0
+        for network in tqdm(networks, unit=" certificates", disable=None):
+            certificate = network.with_suffix(".json")
+            valid, why = check(network, certificate) if certificate.exists() else (False, f"{certificate} is missing.")
+            if not valid:
+                failed += 1
+                tqdm.write(f"{network.name}: {why}")
+        print(f"{len(networks) - failed} of {len(networks)} networks have a certificate that is proved.")
+        if failed:
             sys.exit(1)
 
 
@@ -278,6 +304,70 @@ class Bounds:
         print(lower_bounds.table(found))
 
 
+@dataclass(frozen=True)
+class Frontier:
+    """Search for the smoothest network that fits a data set, and write it with the certificate of its bound.
+
+    Bounds of power:2 have no certificate that could be checked apart.
+
+    Attributes:
+        file: the data set, an .npz file with x (n, d) and y (n,) of -1 and +1.
+        network: where to write the network, an .npz file; its certificate goes beside it, ending in .json.
+        k: number of neurons.
+        epsilon: mean square error that is allowed; 0 for an exact fit.
+        activation: relu, leaky_relu, abs, tanh, softplus, gelu or power:2.
+        domain: where the gradient is bounded: space (R^d), ball or sphere (around 0).
+        radius: of the ball or sphere.
+        steps: of the descent.
+        starts: at random.
+        seed: of the starts.
+    """
+
+    file: tyro.conf.Positional[Path]
+    network: tyro.conf.Positional[Path]
+    k: int
+    epsilon: float = 0.02
+    activation: str = "relu"
+    domain: Literal["space", "ball", "sphere"] = "space"
+    radius: float = 1.0
+    steps: int = 20_000
+    starts: int = 2
+    seed: int = 0
+
+    def __call__(self) -> None:
+        """Search, write, and print the bracket; exits with 1 where no start fits."""
+        import json
+
+        from tqdm import tqdm
+
+        from lawjax import activations, data, frontier, keys
+
+        certificate = self.network.with_suffix(".json")
+        for path in (self.network, certificate):
+            if path.exists():
+                raise UserError(f"{path} exists already; choose another name or remove it.")
+        config = frontier.FrontierConfig(
+            self.epsilon, self.activation, self.domain, self.radius, self.steps, self.starts
+        )
+        points = data.load(self.file)
+        problem = frontier.Problem(points, self.k, keys.weights_key(points.n, points.d, self.seed))
+        with tqdm(total=config.steps * config.starts, unit=" steps", disable=None) as bar:
+            [found] = frontier.search_all([problem], config, bar.update)
+        if not found.fitted:
+            raise UserError(
+                f"No start fits: the best has loss {found.loss:.3g}, |f(x_i) - y_i| up to {found.fit_error:.3g}. "
+                "Ask for more neurons, starts or steps."
+            )
+        found.network.save(self.network)
+        if activations.get(self.activation).slope_interval is not None:  # bounds on polynomials have no such file
+            record = found.bracket.certificate.record(found.network)
+            certificate.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        print(
+            f"{found.network!r}\nloss {found.loss:.6g}, |f(x_i) - y_i| at most {found.fit_error:.3g}; "
+            f"Lipschitz constant between {found.bracket.lower:.9g} (a point) and {found.bracket.upper:.9g} (proved)"
+        )
+
+
 def main() -> None:
     """Entry point of the command `lawjax`."""
 
@@ -290,10 +380,11 @@ def main() -> None:
                 "check": Check,
                 "construct": Construct,
                 "bounds": Bounds,
+                "frontier": Frontier,
             },
             prog="lawjax",
             description="Inspect a run, export a network, bracket its Lipschitz constant, check a certificate, build a "
-            "network of the paper, bound all networks on a data set from below.",
+            "network of the paper, bound all networks on a data set from below, search for the smoothest one.",
         )
         chosen()
 

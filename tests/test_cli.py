@@ -14,7 +14,7 @@ import pytest
 import small_sweep
 from small_sweep import CONFIG, assert_one_sentence
 
-from lawjax import TwoLayer, UserError, cli
+from lawjax import TwoLayer, UserError, cli, data
 from lawjax.sweep.grid import NetworkId
 from lawjax.sweep.store import Store
 
@@ -196,10 +196,50 @@ def test_construct_and_bounds_name_mistakes(tmp_path, monkeypatch, lawjax, argum
     assert Path("old.npz").read_bytes() == b"something else"
 
 
+@pytest.fixture
+def points(tmp_path):
+    found = data.gaussian(jax.random.key(0), 20, 10)
+    np.savez(tmp_path / "data.npz", x=np.asarray(found.x), y=np.asarray(found.y))
+    return tmp_path / "data.npz"
+
+
+def test_frontier_writes_a_network_with_its_certificate(points, tmp_path, lawjax):
+    folder = tmp_path / "networks"
+    folder.mkdir()
+    search = ("frontier", points, folder / "f.npz", "--k", "8", "--steps", "500")
+    status, out, errors = lawjax(*search)
+    assert status == 0 and "(proved)" in out
+    found = TwoLayer.load(folder / "f.npz")
+    loaded = data.load(points)
+    assert np.mean((found.astype(np.float64)(loaded.x) - loaded.y) ** 2) <= 0.02
+    assert_failed(lawjax(*search), "exists already")
+    status, out, errors = lawjax("check", folder)
+    assert status == 0 and "1 of 1 networks" in out
+    TwoLayer(found.W, found.b, 2 * found.a).save(folder / "g.npz")
+    (folder / "g.json").write_text((folder / "f.json").read_text())
+    found.save(folder / "h.npz")
+    status, out, errors = lawjax("check", folder)
+    assert status == 1 and "1 of 3 networks" in out
+    assert "another network" in out and "h.json is missing" in out
+
+
+def test_frontier_and_check_name_mistakes(points, tmp_path, lawjax):
+    target = tmp_path / "f.npz"
+    status, out, errors = lawjax("frontier", points, target, "--k", "1", "--steps", "50", "--epsilon", "1e-4")
+    assert status == 2 and "No start fits" in errors and not target.exists()
+    assert_failed(lawjax("frontier", points, target, "--k", "8", "--activation", "spline"), "activation")
+    assert_failed(lawjax("frontier", points, target, "--k", "8", "--activation", "power:2"), "unbounded")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert_failed(lawjax("check", empty), "no networks")
+    assert_failed(lawjax("check", empty, points), "name none")
+    assert_failed(lawjax("check", points), "certificate")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--help",), ("inspect", "export", "bracket", "check", "construct", "bounds")),
+        (("--help",), ("inspect", "export", "bracket", "check", "construct", "bounds", "frontier")),
         (("inspect", "--help"), ("--seed", "--rows", "run directory")),
         (("export", "--help"), ("--seed", ".npz")),
     ],

@@ -150,3 +150,27 @@ def test_bad_datasets_are_answered_with_one_sentence(x, y, said):
     with pytest.raises(UserError, match=said) as caught:
         data.dataset(x, y)
     assert "\n" not in str(caught.value)
+
+
+def test_low_rank_data_lie_in_a_subspace_with_the_moments_of_gaussian_ones():
+    x, y = data.low_rank(jax.random.key(0), 4000, 20, 5)
+    spectrum = np.linalg.svd(np.asarray(x), compute_uv=False)
+    assert spectrum[5] < 1e-4 * spectrum[0]
+    np.testing.assert_allclose(spectrum[:5] ** 2 / 4000, 1 / 5, rtol=0.15)
+    assert abs(float(y.mean())) < 0.06
+    for rank in (0, 21):
+        with pytest.raises(UserError, match="rank"):
+            data.low_rank(jax.random.key(0), 10, 20, rank)
+
+
+def test_clustered_data_are_near_their_centres():
+    x, y = data.clustered(jax.random.key(0), 4000, 30, 8, spread=0.2)
+    x = np.asarray(x, np.float64)
+    assert np.mean(np.sum(x**2, 1)) == pytest.approx(1.0, rel=0.1)
+    centres = np.array([x[i::8].mean(0) for i in range(8)])
+    around = np.mean(np.sum((x - centres[np.arange(4000) % 8]) ** 2, 1))
+    assert around == pytest.approx(0.04, rel=0.05)
+    assert abs(float(y.mean())) < 0.06
+    for wrong in ({"clusters": 0}, {"clusters": 2, "spread": 0.0}, {"clusters": 2, "spread": 1.5}):
+        with pytest.raises(UserError, match="clusters"):
+            data.clustered(jax.random.key(0), 10, 20, **wrong)

@@ -27,6 +27,13 @@ def test_every_job_has_a_row_in_order(tmp_path):
     assert table["square"].to_list() == [4, 100, 4, 100]
 
 
+def test_a_job_may_have_several_rows(tmp_path):
+    run_jobs(tmp_path, {"a": 1}, JOBS, lambda kind, n: [{"i": i} for i in range(n)], progress=False)
+    table = job_table(tmp_path, ("kind", "n", "i"))
+    assert len(table) == 24
+    assert table.filter(kind="one", n=2)["i"].to_list() == [0, 1]
+
+
 def test_a_run_goes_on_where_it_was_stopped(tmp_path):
     """What is stored is not measured again; shards do the rest between them."""
     calls = []
@@ -55,9 +62,10 @@ def test_mistakes_are_named(tmp_path):
     with pytest.raises(UserError, match="another configuration"):
         run_jobs(tmp_path, {"a": 2}, JOBS, lambda kind, n: {}, progress=False)
     run_jobs(tmp_path, {"a": 1}, JOBS, lambda kind, n: {}, progress=False)
-    next((tmp_path / "results").glob("row-*.json")).write_text("{")
-    with pytest.raises(UserError, match="remove it"):
-        job_table(tmp_path, ("n",))
+    for damaged in ("{", '{"n": 1}', "3"):
+        next((tmp_path / "results").glob("row-*.json")).write_text(damaged)
+        with pytest.raises(UserError, match="remove it"):
+            job_table(tmp_path, ("n",))
 
 
 @pytest.mark.parametrize(
@@ -66,6 +74,7 @@ def test_mistakes_are_named(tmp_path):
         ("constructions", "constructions", ("construction", "lower_sphere", "upper_sphere", "fit_error", "conditions")),
         ("lower_bounds", "lower_bounds", ("kind", "theorem4", "theorem7", "least_norm")),
         ("capacity", "capacity", ("n", "d", "k", "fitted")),
+        ("frontier", "law", ("source", "fit", "lower", "upper", "floor", "uppers", "network")),
     ],
 )
 def test_the_smoke_presets(name, figure, columns, tmp_path):

@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lipschitz_networks import generic
 
 import lawjax
@@ -262,3 +264,37 @@ def test_theorem_5_of_high_order():
     assert lower_bounds.theorem5(Dataset(0.5 * np.eye(2), TWO), 600).value <= 600 * 2.0**600
     assert lower_bounds.theorem5(Dataset(1e-100 * np.eye(2), TWO), 2).value <= 2e200
     assert lower_bounds.all(generic(10, 20), 5, "power:1000")[0].value > 0
+
+
+# Approximate fits
+
+
+def test_the_floor_of_two_points_with_an_error():
+    """Both may be off by sqrt(epsilon): (2 - 2 sqrt(epsilon)) / distance."""
+    dataset = Dataset(np.array([[0.0, 0.0], [3.0, 4.0]]), TWO)
+    for epsilon in (0.0, 0.01, 0.25):
+        assert lower_bounds.floor(dataset, epsilon).value == pytest.approx((2 - 2 * math.sqrt(epsilon)) / 5, rel=1e-8)
+    assert lower_bounds.floor(dataset, 1.0).value == 0.0
+    twins = Dataset(np.zeros((2, 2)), TWO)
+    assert lower_bounds.floor(twins, 0.5).value == math.inf
+    assert lower_bounds.floor(twins, 1.0).value == 0.0
+    assert lower_bounds.floor(Dataset(np.eye(2), np.ones(2)), 0.1).value is None
+    with pytest.raises(UserError, match="epsilon"):
+        lower_bounds.floor(dataset, -0.1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**6), st.floats(1e-4, 0.9))
+def test_bounds_with_an_error_hold_for_all_values_within_it(seed, epsilon):
+    """Values within epsilon in mean square, pulled together or at random, are at least as steep; so is Theorem 4."""
+    random = np.random.default_rng(seed)
+    n = int(random.integers(2, 20))
+    dataset = Dataset(random.standard_normal((n, 3)), np.where(np.arange(n) % 2, 1.0, -1.0))
+    pull = -dataset.y * random.random(n) if random.random() < 0.7 else random.standard_normal(n)
+    values = dataset.y + pull * math.sqrt(epsilon / np.mean(pull**2))
+    gaps = np.abs(values[:, None] - values)
+    distances = np.linalg.norm(dataset.x[:, None] - dataset.x, axis=2) + np.eye(n)
+    assert lower_bounds.floor(dataset, epsilon).value <= (gaps / distances).max()
+    assert lower_bounds.floor(dataset, epsilon).value <= lower_bounds.floor(dataset).value
+    mine = lower_bounds.theorem4(dataset, 2, epsilon=epsilon).value
+    assert mine <= lower_bounds.theorem4(dataset, 2, values).value * (1 + 1e-9)

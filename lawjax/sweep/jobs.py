@@ -64,8 +64,9 @@ def job_table(root: str | Path, by: Sequence[str]) -> pl.DataFrame:
     rows = []
     for path in store.paths.rows():
         try:
-            rows += json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            found = json.loads(path.read_text(encoding="utf-8"))
+            rows += [dict(row) for row in found]
+        except (OSError, ValueError, TypeError):
             raise UserError(f"{path} cannot be read as a row; remove it and run the same command again.") from None
     if not rows:
         raise UserError(f"{root} has no rows yet; run the experiment first.")
