@@ -36,6 +36,7 @@ class Searches(NamedTuple):
         signs: (m, k), +-1/sqrt(k); zero for neurons that are padding.
         first: (m,), the loss to aim at in the first half.
         last: (m,), and at the end.
+        radius: (m,), of the sphere or ball in these units, infinite for R^d.
     """
 
     x: Array
@@ -43,6 +44,7 @@ class Searches(NamedTuple):
     signs: Array
     first: Array
     last: Array
+    radius: Array
 
 
 class State(NamedTuple):
@@ -78,9 +80,7 @@ def begin(params: Params, U: Array) -> State:
     return State(params, jax.vmap(_OPTIMIZER.init)(params), jnp.ones(m), U, jnp.ones(m), jnp.ones(m))
 
 
-@functools.partial(
-    jax.jit, static_argnames=("count", "activation", "radius", "free_sizes", "biases"), donate_argnums=(1,)
-)
+@functools.partial(jax.jit, static_argnames=("count", "activation", "free_sizes", "biases"), donate_argnums=(1,))
 def advance(
     searches: Searches,
     state: State,
@@ -88,7 +88,6 @@ def advance(
     start: Array,
     count: int,
     activation: str,
-    radius: float | None,
     free_sizes: bool,
     biases: bool,
 ) -> State:
@@ -96,7 +95,7 @@ def advance(
 
     def of_one(search: Searches, state: State) -> State:
         def step(state: State, t: Array) -> tuple[State, None]:
-            after = _step(search, state, schedule, t, activation, radius, free_sizes, biases)
+            after = _step(search, state, schedule, t, activation, free_sizes, biases)
             return jax.tree.map(lambda new, old: jnp.where(t < schedule.steps, new, old), after, state), None
 
         return jax.lax.scan(step, state, start + jnp.arange(count, dtype=start.dtype))[0]
@@ -110,11 +109,10 @@ def _step(
     schedule: Schedule,
     t: Array,
     activation: str,
-    radius: float | None,
     free_sizes: bool,
     biases: bool,
 ) -> State:
-    x, y, signs, first, last = search
+    x, y, signs, first, last, radius = search
 
     def objective(params: Params) -> tuple[Array, tuple[Array, Array, Array]]:
         f = outputs(params, signs, x, activation)

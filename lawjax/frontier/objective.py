@@ -17,7 +17,7 @@ from lawjax import activations
 
 Array = Any
 
-_SQUARINGS = 8  # ||T||_op of a form is approached by the norm of its eigenvalues of order 2^9
+_SQUARINGS = 8  # the largest eigenvalue is approached by the norm of all of order 2^8
 
 
 class Params(NamedTuple):
@@ -31,35 +31,42 @@ class Params(NamedTuple):
         b: (k,).
         s: (k,), sizes of the read-out weights.
         c: ().
+        inner: matrix (k', d) and biases (k',) of a first hidden layer, if there is one; W is then (k, k').
     """
 
     W: Array
     b: Array
     s: Array
     c: Array
+    inner: tuple[Array, Array] | None = None
 
 
 def outputs(params: Params, signs: Array, x: Array, activation: str) -> Array:
     """f at the points, (n,)."""
     psi = activations.get(activation)
+    if params.inner is not None:
+        x = psi(x @ params.inner[0].T + params.inner[1][None, :])
     return psi(x @ params.W.T + params.b[None, :]) @ (signs * params.s) + params.c
 
 
-def relaxed(params: Params, signs: Array, U: Array, radius: float | None, activation: str) -> tuple[Array, Array]:
+def relaxed(params: Params, signs: Array, U: Array, radius: Array, activation: str) -> tuple[Array, Array]:
     """A smooth estimate of the squared bound, and U after one more step of the iteration.
 
     Args:
         params: of one network.
         signs: (k,).
         U: (k + 1, r), rows of length one; not used for psi = t^2.
-        radius: of the sphere or ball on which the bound is to hold; None for R^d.
-        activation: name of psi.
+        radius: (), of the sphere or ball on which the bound is to hold; infinite for R^d.
+        activation: name of psi; with two hidden layers one of slopes in [-1, 1].
     """
     if activations.get(activation).slope_interval is None:
-        return _squared_form_norm(params.W, signs * params.s, radius or 1.0), U
+        return _squared_form_norm(params.W, signs * params.s, radius), U
     rows = _centred_rows(params, signs, radius, activation)
     U = jax.lax.stop_gradient(_normalised(rows @ (rows.T @ U)))
-    return jnp.sum((rows.T @ U) ** 2), U
+    squared = jnp.sum((rows.T @ U) ** 2)
+    if params.inner is not None:  # the first layer is no steeper than its matrix
+        squared = squared * _largest_eigenvalue(_smaller_gram(params.inner[0]))
+    return squared, U
 
 
 def start_of_relaxation(key: Array, k: int, rank: int) -> Array:
@@ -67,10 +74,10 @@ def start_of_relaxation(key: Array, k: int, rank: int) -> Array:
     return _normalised(jax.random.normal(key, (k + 1, rank)))
 
 
-def _centred_rows(params: Params, signs: Array, radius: float | None, activation: str) -> Array:
+def _centred_rows(params: Params, signs: Array, radius: Array, activation: str) -> Array:
     low, high = activations.get(activation).slope_interval or (0.0, 0.0)
     alpha, beta = jnp.full_like(params.b, low), jnp.full_like(params.b, high)
-    if radius is not None and activations.get(activation).has_kink:  # neurons that never cross their kink
+    if params.inner is None and activations.get(activation).has_kink:  # neurons that never cross their kink
         reach = radius * jnp.linalg.norm(params.W, axis=1)
         alpha, beta = jnp.where(params.b >= reach, high, alpha), jnp.where(-params.b >= reach, low, beta)
     V = (signs * params.s)[:, None] * params.W
@@ -82,13 +89,21 @@ def _normalised(U: Array) -> Array:
     return U / jnp.maximum(jnp.linalg.norm(U, axis=1, keepdims=True), 1e-30)
 
 
-def _squared_form_norm(W: Array, a: Array, radius: float) -> Array:
-    """(2 R ||T||_op)^2 for T = sum_l a_l w_l w_l^T, nearly: by the trace of a high power of T^2."""
+def _squared_form_norm(W: Array, a: Array, radius: Array) -> Array:
+    """(2 R ||T||_op)^2 for T = sum_l a_l w_l w_l^T, nearly."""
     T = (W.T * a[None, :]) @ W
-    size = jax.lax.stop_gradient(jnp.linalg.norm(T)) + 1e-30
-    power, logarithm = (T / size) @ (T / size), jnp.zeros(())
+    return (2.0 * radius) ** 2 * _largest_eigenvalue(T @ T)
+
+
+def _smaller_gram(matrix: Array) -> Array:
+    return matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+
+
+def _largest_eigenvalue(positive: Array) -> Array:
+    """Of a positive semidefinite matrix, nearly and from above: the root of the trace of a high power."""
+    size = jax.lax.stop_gradient(jnp.trace(positive)) + 1e-30
+    power, logarithm = positive / size, jnp.zeros(())
     for _ in range(_SQUARINGS):
-        trace = jax.lax.stop_gradient(jnp.trace(power))
+        trace = jax.lax.stop_gradient(jnp.trace(power)) + 1e-30
         power, logarithm = (power / trace) @ (power / trace), 2.0 * (logarithm + jnp.log(trace))
-    order = 2.0**_SQUARINGS
-    return (2.0 * radius * size) ** 2 * jnp.exp((logarithm + jnp.log(jnp.trace(power))) / order)
+    return size * jnp.exp((logarithm + jnp.log(jnp.trace(power) + 1e-30)) / 2.0**_SQUARINGS)

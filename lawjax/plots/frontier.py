@@ -150,6 +150,44 @@ def frontier_factors(table: pl.DataFrame) -> Figure:
     return figure
 
 
+def frontier_depth(table: pl.DataFrame) -> Figure:
+    """The smoothest networks of one and of two hidden layers against the number of neurons in all.
+
+    Args:
+        table: what experiments/depth.py measured.
+
+    Raises:
+        UserError: a missing column, or no networks that fit.
+    """
+    missing = {"layers", "neurons", "n", "d", "seed", "fitted", "lower", "upper"} - set(table.columns)
+    if missing or table.is_empty():
+        raise UserError(f"The table lacks {', '.join(sorted(missing)) or 'rows'}; run experiments/depth.py.")
+    rows = table.filter(FITTED)
+    if rows.is_empty():
+        raise UserError("None of the networks fits; ask for more steps or neurons.")
+    with style():
+        figure = Figure(figsize=(7.2, 5.0), layout="constrained")
+        axes = figure.subplots()
+        for layers, colour, marker, label in (
+            (1, _COLOURS[0], "o", "one hidden layer"),
+            (2, _COLOURS[1], "^", "two hidden layers of half as many each"),
+        ):
+            own = rows.filter(layers=layers)
+            x, low, high = (own[column].to_numpy().astype(float) for column in ("neurons", "lower", "upper"))
+            axes.vlines(x, low, high, colors=colour, linewidth=1.5)
+            axes.plot(*medians(x, high), "-", marker=marker, color=colour, markersize=5, label=label)
+        axes.set(xscale="log", yscale="log", xlabel="neurons in all hidden layers", ylabel=r"Lip(f) on $R^d$")
+        _legend(axes, "upper right", 1.2)
+        write_caption(
+            figure,
+            f"Smoothest networks found, Gaussian data, n = {table['n'][0]:,}, d = {table['d'][0]}. Lines from a "
+            "gradient at a point to a certificate, curves through medians of certificates over "
+            f"{table['seed'].n_unique()} seeds; {len(table) - len(rows)} of {len(table)} did not fit.",
+            100,
+        )
+    return figure
+
+
 def _check(table: pl.DataFrame) -> None:
     missing = _COLUMNS - set(table.columns)
     if missing or table.is_empty():

@@ -1,0 +1,63 @@
+"""What the search is for, and how hard it tries."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from lawjax import activations
+from lawjax.errors import UserError
+from lawjax.lipschitz.domains import DOMAINS, check_domain
+
+ACTIVATIONS = ("relu", "leaky_relu", "abs", "tanh", "softplus", "gelu", "power:2")
+
+
+@dataclass(frozen=True)
+class FrontierConfig:
+    """What to search for, and how hard.
+
+    Attributes:
+        epsilon: mean square error at most this, and every sign right; 0 for f(x_i) = y_i (to 1e-6, in float64).
+        activation: of the networks.
+        domain: where the gradient is bounded: "space" (R^d), "ball" or "sphere".
+        radius: of the ball or sphere.
+        steps: of the descent.
+        starts: how many starts at random.
+        rate: of Adam's first steps, times 1/sqrt(k), in units in which the points have root-mean-square length one.
+
+    Raises:
+        UserError: a number out of range, an activation or domain that cannot be searched.
+    """
+
+    epsilon: float = 0.02
+    activation: str = "relu"
+    domain: str = "space"
+    radius: float = 1.0
+    steps: int = 20_000
+    starts: int = 2
+    rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        activations.get(self.activation)
+        if self.activation not in ACTIVATIONS:
+            raise UserError(f"The search is for {', '.join(ACTIVATIONS)}, not for {self.activation}.")
+        if self.domain not in DOMAINS:
+            raise UserError(f"The domain must be one of {', '.join(DOMAINS)}, not {self.domain!r}.")
+        check_domain(self.domain, self.radius, False)
+        if self.quadratic and self.domain == "space":
+            raise UserError('Gradients of power:2 are unbounded on R^d; search on domain="ball" or "sphere".')
+        if not (0 <= self.epsilon < 1 and math.isfinite(self.rate) and self.rate > 0):
+            raise UserError("epsilon must be in [0, 1), where 1 is the error of f = 0, and rate positive.")
+        if self.steps < 1 or self.starts < 0:
+            raise UserError(f"steps must be at least 1 and starts at least 0, not {self.steps} and {self.starts}.")
+
+    @property
+    def exact(self) -> bool:
+        """Whether every label is to be met."""
+        return self.epsilon == 0
+
+    @property
+    def quadratic(self) -> bool:
+        """Whether it is for psi = t^2, which has neither biases nor c here (appendix D.2)."""
+        return self.activation == "power:2"

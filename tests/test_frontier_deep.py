@@ -1,0 +1,78 @@
+"""Networks of two hidden layers: their gradient, the bound on it, and the search."""
+
+import math
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lipschitz_networks import generic
+
+from lawjax import TwoLayer, UserError
+from lawjax.frontier import FrontierConfig, ThreeLayer, search_deep
+from lawjax.lipschitz import certify
+
+
+def random_deep(seed):
+    random = np.random.default_rng(seed)
+    d, inner, k = (int(size) for size in random.integers(1, 8, 3))
+    A, u = random.standard_normal((inner, d)), random.standard_normal(inner)
+    outer = TwoLayer(random.standard_normal((k, inner)), random.standard_normal(k), random.standard_normal(k), 0.3)
+    return ThreeLayer(A, u, outer), random
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6))
+def test_no_gradient_exceeds_the_bound(seed):
+    """And the gradient is that of the function: it predicts values nearby."""
+    network, random = random_deep(seed)
+    x = 3.0 * random.standard_normal((300, network.A.shape[1]))
+    gradients = network.gradient(x)
+    assert np.linalg.norm(gradients, axis=1).max() <= network.bound()
+    step = 1e-7 * random.standard_normal(x.shape)
+    difference = network(x + step) - network(x)
+    near = np.abs(difference - (gradients * step).sum(1)) < 1e-6 * np.linalg.norm(step, axis=1) + 1e-13
+    assert near.mean() > 0.97  # but where a kink is crossed
+    far = x[:150], x[150:]
+    assert (
+        np.abs(network(far[0]) - network(far[1])) <= network.bound() * np.linalg.norm(far[0] - far[1], axis=1)
+    ).all()
+
+
+def test_an_isometry_in_front_costs_nothing():
+    """With A orthogonal the bound is the outer network's certificate."""
+    network, random = random_deep(4)
+    inner = network.A.shape[0]
+    A = np.linalg.qr(random.standard_normal((inner, inner)))[0]
+    assert ThreeLayer(A, network.u, network.outer).bound() == pytest.approx(certify(network.outer).bound, rel=1e-9)
+
+
+def test_neurons_may_be_rescaled():
+    network, _ = random_deep(5)
+    A, u, outer = network
+    scaled = ThreeLayer(4.0 * A, 4.0 * u, TwoLayer(outer.W / 4.0, outer.b, outer.a, outer.c))
+    x = np.random.default_rng(0).standard_normal((20, A.shape[1]))
+    np.testing.assert_allclose(scaled(x), network(x), rtol=1e-12)
+    assert scaled.bound() == pytest.approx(network.bound(), rel=1e-9)
+
+
+def test_the_search_fits_and_is_bounded():
+    dataset = generic(60, 20, model="gaussian")
+    found = search_deep(dataset, 15, FrontierConfig(steps=2000, starts=2), jax.random.key(1), inner=20)
+    outputs = found.network(dataset.x)
+    assert found.fitted
+    assert np.mean((outputs - dataset.y) ** 2) == pytest.approx(found.loss) and found.loss <= 0.02
+    assert (outputs * dataset.y > 0).all()
+    assert found.network.A.shape == (20, 20) and found.network.outer.n_neurons == 15
+    assert 1.0 < found.lower <= found.upper == found.network.bound() < 1.5 * found.lower
+
+
+def test_mistakes():
+    dataset = generic(10, 5)
+    for config in (FrontierConfig(0.0), FrontierConfig(activation="tanh"), FrontierConfig(domain="sphere")):
+        with pytest.raises(UserError, match="Two hidden layers"):
+            search_deep(dataset, 4, config)
+    with pytest.raises(UserError, match="Two hidden layers"):
+        search_deep(dataset, 0)
+    assert math.isfinite(search_deep(dataset, 1, FrontierConfig(steps=50)).upper)
