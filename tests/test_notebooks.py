@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import nbformat
+import pytest
 from nbclient import NotebookClient
 
-QUICKSTART = Path(__file__).parents[1] / "notebooks" / "quickstart.ipynb"
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
-# Runs after the last cell, on the variables that a reader has then. W, b, a and c are evaluated here by hand.
-CHECKS = """
+# Run after the last cell, on the variables that a reader has then. W, b, a and c are evaluated here by hand.
+QUICKSTART = """
 assert [result.fitted for result in results] == [True] * 3
 assert len(table) == 32 and table["fitted"].sum() >= 28
 fitted = table.filter("fitted")
@@ -27,24 +28,45 @@ assert np.linalg.norm((points.x[:1] @ W.T + b > 0) * a @ W) <= row["path_product
 """
 
 
+FRONTIER = """
+assert found.fitted and exact.fitted
+outputs = np.maximum(dataset.x @ exact.network.W.T + exact.network.b, 0.0) @ exact.network.a + exact.network.c
+np.testing.assert_allclose(outputs, dataset.y, atol=1e-6)
+assert found.bracket.upper < 0.5 * bracket(trained).lower
+assert lower_bounds.floor(dataset).value < exact.bracket.lower <= exact.bracket.upper
+assert len(fitted) >= 12 and (lower <= upper).all()
+assert 1.0 < constant < 2.0
+"""
+CASES = [("quickstart", QUICKSTART, ["plots.figure2(table)"]), ("frontier", FRONTIER, ["figure.show()"])]
+
+
 def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def test_quickstart_is_committed_without_outputs():
-    notebook = nbformat.read(QUICKSTART, as_version=4)
+def test_every_notebook_is_tested():
+    assert sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")) == sorted(name for name, _, _ in CASES)
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in CASES])
+def test_notebooks_are_committed_without_outputs(name):
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     nbformat.validate(notebook)
     assert all(not cell.outputs and cell.execution_count is None for cell in code_cells(notebook))
 
 
-def test_quickstart_runs_from_top_to_bottom(tmp_path):
-    notebook = nbformat.read(QUICKSTART, as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell(CHECKS))
+@pytest.mark.parametrize(("name", "checks", "drawn"), CASES)
+def test_notebooks_run_from_top_to_bottom(name, checks, drawn, tmp_path):
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(checks))
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
     figures = [
-        cell.source for cell in code_cells(notebook) for output in cell.outputs if "image/png" in output.get("data", {})
+        cell.source.splitlines()[-1]
+        for cell in code_cells(notebook)
+        for output in cell.outputs
+        if "image/png" in output.get("data", {})
     ]
-    assert figures == ["plots.figure2(table)"]
+    assert figures == drawn
     leftovers = [path.name for path in tmp_path.iterdir()]
     assert not leftovers, f"The notebook wrote {leftovers} beside itself."

@@ -123,7 +123,7 @@ def frontier_factors(table: pl.DataFrame) -> Figure:
     """
     _check(table)
     rows = table.filter(FITTED, source="frontier", effort=1)
-    n, d = _most_widths(usual(rows))
+    n, d = _most_widths(rows.filter(**USUAL))
     base = {**USUAL, "n": n, "d": d}
     panels = (("fit", "How close the fit is"), ("activation", "Activation"), ("model", "Data"))
     with style():
