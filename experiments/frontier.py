@@ -288,21 +288,31 @@ def exponents(table: pl.DataFrame) -> pl.DataFrame:
             continue
         x, upper = np.sqrt((narrow["n"] / narrow["k"]).to_numpy()), narrow["upper"].to_numpy()
         fit = fits.power_law(x, upper, narrow["seed"].to_numpy())
+        below = narrow.filter(2 * pl.col("k") <= pl.col("d"))
+        within = None
+        if below["k"].n_unique() >= 3:
+            within = fits.power_law(
+                np.sqrt((below["n"] / below["k"]).to_numpy()), below["upper"].to_numpy(), below["seed"].to_numpy()
+            )
         scaled = own.with_columns(scaled=pl.col("upper") * (pl.col("k") / pl.col("n")).sqrt())
         rows.append(
             {
                 "n": n,
                 "d": d,
                 "k": f"{narrow['k'].min()} to {narrow['k'].max()}",
-                "exponent": fit.exponent,
-                "low": fit.exponent_interval[0],
-                "high": fit.exponent_interval[1],
+                "exponent": _with_interval(fit),
+                "within": "-" if within is None else _with_interval(within),
                 "narrow": float(np.median(upper / x)),
                 "least": float(scaled["scaled"].min()),  # type: ignore[arg-type]
                 "at": int(scaled.sort("scaled")["k"][0]),
             }
         )
     return pl.DataFrame(rows)
+
+
+def _with_interval(fit: fits.PowerFit) -> str:
+    low, high = fit.exponent_interval
+    return f"{fit.exponent:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def summary(table: pl.DataFrame) -> str:
@@ -317,14 +327,16 @@ def summary(table: pl.DataFrame) -> str:
         f"median, {np.quantile(ratio, 0.95):.3f} at 95 %, {ratio.max():.3f} at most.",
         f"\nNot fitted: {', '.join(map(str, wrong)) or 'none'}.",
         "\n## The law: upper ~ (n/k)^(exponent/2) where k <= n/4\n",
-        "| n | d | k | exponent in sqrt(n/k), 95 % | upper sqrt(k/n), k <= n/4, median | least, any k | at k |",
-        "| --- " * 7 + "|",
+        "| n | d | k | exponent in sqrt(n/k), 95 % | and where k <= d/2 | upper sqrt(k/n), k <= n/4, median "
+        "| least, any k | at k |",
+        "| --- " * 8 + "|",
     ]
     for row in exponents(table).iter_rows(named=True):
         lines.append(
-            f"| {row['n']} | {row['d']} | {row['k']} | {row['exponent']:.3f} [{row['low']:.3f}, {row['high']:.3f}] "
+            f"| {row['n']} | {row['d']} | {row['k']} | {row['exponent']} | {row['within']} "
             f"| {row['narrow']:.3f} | {row['least']:.3f} | {row['at']} |"
         )
+    lines += ["\n## In units of sqrt(n / min(k, d))\n", *_in_units_of_the_bend(table)]
     lines += ["\n## k = n and k = 10n/d against d\n", *_against_d(table)]
     names = ("source", "model", "activation", "fit", "domain", "effort", "n", "d", "k")
     lines += [
@@ -342,6 +354,19 @@ def summary(table: pl.DataFrame) -> str:
             cells += ["-"] * 5
         lines.append("| " + " | ".join([*map(str, key), *cells]) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _in_units_of_the_bend(table: pl.DataFrame) -> list[str]:
+    """Medians over seeds of upper / sqrt(n / min(k, d)), by n/d, over all k."""
+    found = plots.usual(table).filter("fitted", source="frontier")
+    least = pl.min_horizontal("k", "d")
+    units = found.with_columns(scaled=pl.col("upper") * (least / pl.col("n")).sqrt(), ratio=pl.col("n") / pl.col("d"))
+    medians = units.group_by("ratio", "n", "d", "k").agg(pl.col("scaled").median())
+    lines = ["| n/d | networks (n, d, k) | least | median | largest |", "| --- " * 5 + "|"]
+    for (ratio,), own in medians.sort("ratio").group_by("ratio", maintain_order=True):
+        scaled = own["scaled"]
+        lines.append(f"| {ratio:g} | {len(own)} | {scaled.min():.2f} | {scaled.median():.2f} | {scaled.max():.2f} |")
+    return lines
 
 
 def _spread(rows: pl.DataFrame) -> str:
@@ -364,9 +389,8 @@ def _against_d(table: pl.DataFrame) -> list[str]:
             if own["d"].n_unique() > 1:
                 medians = own.group_by("d", maintain_order=True).agg(pl.col("upper").median())
                 fit = fits.power_law(np.sqrt(own["d"].to_numpy()), own["upper"].to_numpy(), own["seed"].to_numpy())
-                low, high = fit.exponent_interval
                 values = ", ".join(f"{d}: {upper:.3g}" for d, upper in medians.iter_rows())
-                lines.append(f"| {rule} | {source} | {values} | {fit.exponent:.3f} [{low:.3f}, {high:.3f}] |")
+                lines.append(f"| {rule} | {source} | {values} | {_with_interval(fit)} |")
     return lines
 
 

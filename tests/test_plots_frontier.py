@@ -46,14 +46,18 @@ def labels(axes):
 
 
 def test_the_law_is_drawn_through_brackets(table):
-    left, right = plots.frontier_law(table).axes
+    left, middle, right = plots.frontier_law(table).axes
     segments = {tuple(np.round(np.asarray(part)[:, 1], 6)) for lines in left.collections for part in _segments(lines)}
     own = table.filter("fitted", n=100, d=20, **USUAL)
     assert segments == {tuple(np.round(pair, 6)) for pair in own.select("lower", "upper").rows()}
     [law] = [label for label in labels(left) if "the law" in label]
     assert float(re.search(r"1\.\d+", law)[0]) == pytest.approx(1.5 * 1.005, abs=0.011)
-    for line in right.lines:  # the collapse: all the same constant here
+    for line in middle.lines:  # the collapse: all the same constant here
         np.testing.assert_allclose(line.get_ydata(), 1.5 * 1.005, rtol=1e-9)
+    *curves, bend = right.lines  # the other one: a constant over sqrt(k/d)
+    for line in curves:
+        np.testing.assert_allclose(line.get_ydata() * np.sqrt(line.get_xdata()), 1.5 * 1.005, rtol=1e-9)
+    np.testing.assert_allclose(bend.get_ydata(), np.maximum(1.0, bend.get_xdata() ** -0.5))
     assert "1 of 49 networks asked for did not fit" in caption(plots.frontier_law(table))
 
 

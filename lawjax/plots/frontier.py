@@ -43,7 +43,7 @@ def usual(table: pl.DataFrame, **changes: str | int) -> pl.DataFrame:
 
 
 def frontier_law(table: pl.DataFrame) -> Figure:
-    """Left, brackets of the smoothest networks and of Adam's against sqrt(n/k); right, Lip sqrt(k/n) for every (n, d).
+    """Brackets of the smoothest and of Adam's networks over sqrt(n/k); Lip sqrt(k/n) over k/n; Lip sqrt(d/n) over k/d.
 
     Args:
         table: what experiments/frontier.py measured.
@@ -55,19 +55,25 @@ def frontier_law(table: pl.DataFrame) -> Figure:
     found = _found(rows)
     n, d = _most_widths(rows)
     with style():
-        figure = Figure(figsize=(11.5, 4.9), layout="constrained")
-        left, right = figure.subplots(1, 2)
+        figure = Figure(figsize=(15.5, 5.0), layout="constrained")
+        left, middle, right = figure.subplots(1, 3)
         _draw_one_size(left, rows.filter(n=n, d=d))
-        _draw_collapse(right, found)
+        _draw_collapse(middle, found, "n")
+        _draw_collapse(right, found, "d")
+        k_over_d = np.geomspace(*_range(found["k"] / found["d"]), 50)
+        right.plot(k_over_d, np.maximum(1.0, k_over_d**-0.5), "-.", color="#999999", label=r"$\sqrt{d/\min(k,d)}$")
+        right.set_ylim(bottom=0.9)
+        right.legend(fontsize=8, loc="upper right", ncols=2)
         asked = usual(table)
         dropped = len(asked) - len(rows)
         write_caption(
             figure,
             f"Gaussian data, \N{GREEK SMALL LETTER EPSILON} = 0.02, Lip(f) on R^d. Left: n = {n:,}, d = {d}; lines "
-            f"from a gradient at a point up to a certificate. Right: {len(found)} certificates, medians over "
-            f"{found['seed'].n_unique()} seeds; the law says that no network is below a constant. {dropped} of "
-            f"{len(asked)} networks asked for did not fit.",
-            150,
+            f"from a gradient at a point up to a certificate. Middle and right: the same {len(found)} certificates, "
+            f"medians over {found['seed'].n_unique()} seeds. Middle: the law says that none is below a constant. "
+            f"Right: in these units the sizes fall together, and what bends them is k = d. {dropped} of {len(asked)} networks "
+            "asked for did not fit.",
+            200,
         )
     return figure
 
@@ -104,7 +110,8 @@ def frontier_flat(table: pl.DataFrame) -> Figure:
             label="floor of this data: no function is below",
         )
         axes.set(xscale="log", yscale="log", xlabel="d   (dimension)", ylabel=r"Lip(f) on $R^d$")
-        _legend(axes, "upper right", 2.2)
+        _legend(axes, "upper right", 3.5)
+        axes.set_xticks(sorted(rows["d"].unique()), [str(d) for d in sorted(rows["d"].unique())])
         write_caption(
             figure,
             f"Gaussian data, n = {n:,}, \N{GREEK SMALL LETTER EPSILON} = 0.02. Lines from a gradient at a point to a "
@@ -123,7 +130,9 @@ def frontier_factors(table: pl.DataFrame) -> Figure:
     """
     _check(table)
     rows = table.filter(FITTED, source="frontier", effort=1)
-    n, d = _most_widths(rows.filter(**USUAL))
+    _found(rows)
+    counts = rows.group_by("n", "d").agg(settings=pl.struct("fit", "activation", "model").n_unique())
+    n, d = counts.sort("settings", "n", "d").select("n", "d").row(-1)
     base = {**USUAL, "n": n, "d": d}
     panels = (("fit", "How close the fit is"), ("activation", "Activation"), ("model", "Data"))
     with style():
@@ -242,20 +251,29 @@ def _draw_one_size(axes: Axes, rows: pl.DataFrame) -> None:
     _legend(axes, "upper left", 3.2)
 
 
-def _draw_collapse(axes: Axes, found: pl.DataFrame) -> None:
+def _draw_collapse(axes: Axes, found: pl.DataFrame, by: Literal["n", "d"]) -> None:
+    """Lip sqrt(k/n) against k/n, or Lip sqrt(d/n) against k/d, a curve for every (n, d)."""
     sizes = found.group_by("n", "d").agg(pl.col("k").n_unique()).filter(pl.col("k") > 2).sort("n", "d")
     for i, (n, d) in enumerate(sizes.select("n", "d").iter_rows()):
         own = found.filter(n=n, d=d)
         k = own["k"].to_numpy()
         axes.plot(
-            *medians(k / n, own["upper"].to_numpy() * np.sqrt(k / n)),
+            *medians(k / (n if by == "n" else d), own["upper"].to_numpy() * np.sqrt((k if by == "n" else d) / n)),
             marker=_MARKERS[i % len(_MARKERS)],
             color=_COLOURS[i % len(_COLOURS)],
             label=f"n = {n:,}, d = {d}",
         )
-    axes.set(xscale="log", yscale="log", xlabel="k/n", ylabel=r"certified Lip(f) $\cdot\,\sqrt{k/n}$, smoothest found")
+    factor = r"\sqrt{k/n}" if by == "n" else r"\sqrt{d/n}"
+    axes.set(
+        xscale="log", yscale="log", xlabel=f"k/{by}", ylabel=rf"certified Lip(f) $\cdot\,{factor}$, smoothest found"
+    )
     _legend(axes, "upper left", 1.6)
     axes.legend(fontsize=8, loc="upper left", ncols=2)
+
+
+def _range(values: pl.Series) -> tuple[float, float]:
+    low, high = values.to_numpy().min(), values.to_numpy().max()
+    return float(low), float(high)
 
 
 def _legend(axes: Axes, place: Literal["upper left", "upper right"], room: float) -> None:
