@@ -6,6 +6,8 @@ import math
 import jax
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lipschitz_networks import generic, paper_weights, random_network
 
 import lawjax
@@ -318,3 +320,16 @@ def test_domains_that_are_none_and_radii_beyond_floats():
     with pytest.raises(UserError, match="rescale"):
         lawjax.bracket(f, "sphere", 1e200)
     assert lawjax.bracket(f, "sphere", 1e80, True).lower < 1e-9  # nothing lies along a sphere of two points
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_no_certificate_is_below_its_share_of_the_path_product(seed):
+    """docs/frontier.md: at least sum ||v_l|| / (2 sqrt(min(k + 1, d))); and Lip at least that with k for k <= d."""
+    f = random_network(np.random.default_rng(seed), "relu", max_d=12, max_k=12, scales=3.0)
+    path = float((np.abs(f.a) * np.linalg.norm(f.W, axis=1)).sum())
+    k, d = f.n_neurons, f.dimension
+    found = lawjax.bracket(f)
+    assert found.upper >= path / (2 * math.sqrt(min(k + 1, d))) * (1 - 1e-12)
+    if k <= d and np.linalg.matrix_rank(f.W) == k:
+        assert found.lower >= path / (2 * math.sqrt(k)) * (1 - 1e-9)

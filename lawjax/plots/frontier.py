@@ -71,8 +71,8 @@ def frontier_law(table: pl.DataFrame) -> Figure:
             f"Gaussian data, \N{GREEK SMALL LETTER EPSILON} = 0.02, Lip(f) on R^d. Left: n = {n:,}, d = {d}; lines "
             f"from a gradient at a point up to a certificate. Middle and right: the same {len(found)} certificates, "
             f"medians over {found['seed'].n_unique()} seeds. Middle: the law says that none is below a constant. "
-            f"Right: in these units the sizes fall together, and what bends them is k = d. {dropped} of {len(asked)} networks "
-            "asked for did not fit.",
+            "Right: in these units the sizes fall together, and what bends them is k = d. "
+            f"{dropped} of {len(asked)} networks asked for did not fit.",
             200,
         )
     return figure
