@@ -33,6 +33,7 @@ from lawjax.network import TwoLayer
 Array = Any
 
 _RATE = 0.3  # of the usual one: values go with the product of two matrices
+_START = 0.3  # standard deviation of the first entries, in units of the usual ones
 
 
 class ThreeLayer(NamedTuple):
@@ -105,8 +106,8 @@ def search_deep(
     starts = []
     for i in range(config.starts):
         of_inner, of_outer, of_factor = jax.random.split(jax.random.fold_in(key, i), 3)
-        A = np.asarray(jax.random.normal(of_inner, (inner, x.shape[1]))) / math.sqrt(x.shape[1])
-        W = np.asarray(jax.random.normal(of_outer, (k, inner))) * math.sqrt(2.0 / inner)
+        A = _START * np.asarray(jax.random.normal(of_inner, (inner, x.shape[1])))
+        W = _START * np.asarray(jax.random.normal(of_outer, (k, inner)))
         signs = np.where((np.arange(k) + i) % 2, 1.0, -1.0) / math.sqrt(k)
         params = Params(W, np.zeros(k), np.ones(k), np.zeros(()), (A, np.zeros(inner)))
         U = np.asarray(start_of_relaxation(of_factor, k, RANK))
@@ -121,7 +122,7 @@ def _finished(params: Params, start: Start, dataset: Dataset, config: FrontierCo
     A = params.inner[0] / start.length
     u = params.inner[1] - A @ start.centre
     hidden = Dataset(np.maximum(dataset.x @ A.T + u, 0.0), dataset.y)
-    outer = TwoLayer(params.W, params.b, start.signs * params.s, params.c)
+    outer = TwoLayer(params.W / math.sqrt(len(A)), params.b, start.signs * params.s, params.c)
     network = ThreeLayer(A, u, shrunk(outer, hidden, config.epsilon))
     error = network(dataset.x) - dataset.y
     normal = np.random.default_rng(0).standard_normal((1000, len(start.centre)))

@@ -8,6 +8,7 @@ lambda is a variable; the cost is that of two products with V'.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -31,7 +32,8 @@ class Params(NamedTuple):
         b: (k,).
         s: (k,), sizes of the read-out weights.
         c: ().
-        inner: matrix (k', d) and biases (k',) of a first hidden layer, if there is one; W is then (k, k').
+        inner: matrix (k', d) and biases (k',) of a first hidden layer, if there is one; W is then (k, k') and acts on
+            its values over sqrt(k'), so that these entries are of order one, too.
     """
 
     W: Array
@@ -45,7 +47,7 @@ def outputs(params: Params, signs: Array, x: Array, activation: str) -> Array:
     """f at the points, (n,)."""
     psi = activations.get(activation)
     if params.inner is not None:
-        x = psi(x @ params.inner[0].T + params.inner[1][None, :])
+        x = psi(x @ params.inner[0].T + params.inner[1][None, :]) / math.sqrt(params.inner[1].shape[0])
     return psi(x @ params.W.T + params.b[None, :]) @ (signs * params.s) + params.c
 
 
@@ -65,7 +67,7 @@ def relaxed(params: Params, signs: Array, U: Array, radius: Array, activation: s
     U = jax.lax.stop_gradient(_normalised(rows @ (rows.T @ U)))
     squared = jnp.sum((rows.T @ U) ** 2)
     if params.inner is not None:  # the first layer is no steeper than its matrix
-        squared = squared * _largest_eigenvalue(_smaller_gram(params.inner[0]))
+        squared = squared * _largest_eigenvalue(_smaller_gram(params.inner[0])) / params.inner[1].shape[0]
     return squared, U
 
 
