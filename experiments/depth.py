@@ -4,8 +4,9 @@
 
 Conjecture 1 is about one hidden layer; the paper leaves depth open. Gaussian data, epsilon = 0.02, ReLU, three seeds:
 the search of `lawjax.frontier` for one hidden layer of m neurons, and for two of m/2 each, whose bound is looser (a
-product of two). Preset paper: n = 400, d = 100, m = 20 to 800; about six minutes on two CPU cores. Writes
-figures/depth.{png,pdf}, summary.md and table.parquet in the run directory.
+product of two). Preset paper: n = 400, d = 100, m = 20 to 800; seven minutes on two CPU cores. Writes
+networks/*.npz with a certificate each (`lawjax check runs/depth/networks`), figures/depth.{png,pdf}, summary.md and
+table.parquet in the run directory.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import polars as pl
 from lawjax import cli, data, keys, plots, report
 from lawjax.frontier import FrontierConfig, search, search_deep
 from lawjax.sweep.jobs import Job, job_table, run_jobs
+from lawjax.sweep.paths import RunPaths
 
 
 @dataclass(frozen=True)
@@ -64,15 +66,19 @@ PRESETS = {
 def run(config: Depths, out: Path, shard: tuple[int, int] = (1, 1)) -> None:
     """Measure what is not measured yet."""
     searched = FrontierConfig(config.epsilon, steps=config.steps, starts=config.starts)
+    folder = RunPaths(out).networks
 
     def measure(layers: int, n: int, d: int, neurons: int, seed: int) -> dict[str, Any]:
         dataset, key = data.gaussian(keys.data_key(n, d, seed), n, d), keys.weights_key(n, d, seed)
+        name = f"{layers}-{n}-{d}-{neurons}-{seed}"
         if layers == 1:
             shallow = search(dataset, neurons, searched, key)
+            report.write_network(folder, name, shallow.network, shallow.bracket.certificate.record(shallow.network))
             lower, upper, parameters = shallow.bracket.lower, shallow.bracket.upper, neurons * (d + 2) + 1
             return _row(shallow.fitted, shallow.loss, lower, upper, parameters)
         half = neurons // 2
         deep = search_deep(dataset, half, searched, key)
+        report.write_network(folder, name, deep.network, deep.network.record())
         return _row(deep.fitted, deep.loss, deep.lower, deep.upper, half * (d + 1) + half * (half + 2) + 1)
 
     run_jobs(out, {"experiment": "depth", **dataclasses.asdict(config)}, config.jobs(), measure, shard)

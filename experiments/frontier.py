@@ -13,7 +13,6 @@ each (`lawjax check runs/frontier/networks`), figures, summary.md and table.parq
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +43,6 @@ from lawjax.lipschitz.brackets import brackets
 from lawjax.sweep.grid import WIDTH_RULES
 from lawjax.sweep.jobs import Job, job_table, run_jobs
 from lawjax.sweep.paths import RunPaths
-from lawjax.sweep.store import write_atomically
 
 DIGITS = 64  # pixels
 TRAINING = TrainingConfig(epsilon=0.02, step_limit=3000)
@@ -117,6 +115,8 @@ class Frontiers:
                 add(n, d, k, model="sphere", domain=domain, source="adam")
         add(n, d, n, model="sphere", domain="sphere", source="caps")
         add(n, d, 2 * n, model="sphere", domain="sphere", source="ramps")
+        if n <= d * (d + 1) // 2:
+            add(n, d, d, model="sphere", domain="sphere", source="form", activation="power:2", fit="exact")
         n, d, fit = self.public
         for k in self.public_k:
             add(n, d, k, model="sphere", fit=fit)
@@ -235,7 +235,7 @@ def _trained(job: dict[str, Any], config: Frontiers) -> list[tuple[TwoLayer, Bra
 
 
 def _built(job: dict[str, Any], config: Frontiers) -> list[tuple[TwoLayer, Bracket, np.ndarray]]:
-    build = {"caps": constructions.caps, "ramps": constructions.ramps}[job["source"]]
+    build = _CONSTRUCTIONS[job["source"]]
     drawn = [points(job["model"], job["n"], job["d"], seed) for seed in range(config.seeds)]
     return _bracketed([build(dataset).network for dataset in drawn], job)
 
@@ -245,7 +245,12 @@ def _bracketed(networks: list[TwoLayer], job: dict[str, Any]) -> list[tuple[TwoL
     return [(network, one, np.array([one.upper])) for network, one in zip(networks, found, strict=True)]
 
 
-_MAKERS = {"frontier": _searched, "adam": _trained, "caps": _built, "ramps": _built}
+_CONSTRUCTIONS = {
+    "caps": constructions.caps,  # section 3.2
+    "ramps": constructions.ramps,
+    "form": constructions.smoothest_quadratic,  # of Theorem 2's kind
+}
+_MAKERS = {"frontier": _searched, "adam": _trained} | dict.fromkeys(_CONSTRUCTIONS, _built)
 
 
 def _row(
@@ -257,9 +262,7 @@ def _row(
     loss, epsilon = float(np.mean(error**2)), _epsilon(job)
     fitted = loss <= epsilon and (error * dataset.y > -1).all() if epsilon else np.abs(error).max() <= EXACT
     name = "-".join(str(value) for value in (*job.values(), seed))
-    folder.mkdir(parents=True, exist_ok=True)
-    network.save(folder / f"{name}.npz")
-    write_atomically(folder / f"{name}.json", json.dumps(found.certificate.record(network)) + "\n")
+    report.write_network(folder, name, network, found.certificate.record(network))
     probed = max_random_gradient(network, keys.probe_key(job["n"], job["d"], job["k"], seed))
     return {
         "seed": seed,
@@ -401,6 +404,7 @@ def plot(out: Path) -> None:
         "law": plots.frontier_law(table),
         "flat": plots.frontier_flat(table),
         "factors": plots.frontier_factors(table),
+        "constructions": plots.frontier_constructions(table),
     }
     report.write(out, table, figures, summary(table))
 

@@ -15,13 +15,19 @@ a floating-point Cholesky factor of the left side less a small multiple of I; ho
 sphere or ball the proof may go case by case (`each_case`). For the gradient's part along the sphere,
 |grad f(x) . x| / R >= along leaves ||grad f||^2 <= bound^2 + along^2 to be proved. Every rounding is counted: n of them
 have a relative error of at most g(n) = 2 n u, u = 2^-53.
+
+For psi(t) = t^2 without biases the gradient is 2 T x, T = sum_l a_l w_l w_l'; on the ball and the sphere of radius R
+
+    bound / (2 R) I - T and bound / (2 R) I + T positive semidefinite   implies   ||grad f|| <= bound.
+
+For two hidden layers, f(x) = g(ReLU(A x + u)), Lip(f) <= N Lip(g) if N^2 I - A A' is positive semidefinite.
 """
 
 import hashlib
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -38,6 +44,8 @@ SLOPES = {
     "gelu": (-0.128904145185156, 1.128904145185156),
 }
 KIND = "lawjax certificate 1"
+DEEP = "lawjax certificate of two hidden layers 1"
+FORM = "power:2"
 KINKED = ("relu", "leaky_relu", "abs")
 TURNS = {"tanh": (0.0,), "softplus": (), "gelu": (-math.sqrt(2), math.sqrt(2))}  # where psi'' = 0
 
@@ -47,10 +55,10 @@ def g(n: int) -> float:
     return 2.0 * n * U
 
 
-def digest(W: Any, b: Any, a: Any, c: Any, activation: str) -> str:
+def digest(arrays: Iterable[Any], activation: str) -> str:
     """What a certificate names its network by: SHA-256 of the activation, shapes, precisions and bytes."""
     sha = hashlib.sha256(str(activation).encode())
-    for array in map(np.asarray, (W, b, a, c)):
+    for array in map(np.asarray, arrays):
         floats = array if array.dtype.kind == "f" else array.astype(np.float64)
         plain = np.ascontiguousarray(floats).astype(floats.dtype.newbyteorder("<"))
         sha.update(f"{plain.dtype.name}{array.shape}".encode() + plain.tobytes())
@@ -230,22 +238,53 @@ def is_below(form: Form, weights: np.ndarray, mu: float) -> bool:
         S[1:, 0] += arrow
         error_S += g(n + p + 80) * np.abs(arrow).sum() + g(2) * np.abs(S).sum(1).max() * (1.0 + g(n))
         size = float(norms(norms(A)[None, :])[0])
-    error_S += (2.0 * size + error_A) * error_A * (1.0 + g(8))
-    try:
-        R = np.linalg.cholesky(mu * np.eye(n) - S - (4.0 * g(n + 2) * np.sqrt(n) * mu + error_S) * np.eye(n))
-    except np.linalg.LinAlgError:
-        return False
-    target = mu * np.eye(n) - S
-    E = target - R @ R.T
-    # What R R' is off by when computed, and the subtractions on the diagonal and in E.
-    rounding = g(n + 4) * (np.abs(R) @ np.abs(R).sum(0)) + 4.0 * U * np.abs(target).sum(1)
-    beside = (np.abs(E).sum(1) - np.abs(E.diagonal())) * (1.0 + g(n))
-    return bool((E.diagonal() - beside - rounding).min() >= error_S * (1.0 + g(8)))  # Gershgorin's discs of E
+    return dominates(mu, S, error_S + (2.0 * size + error_A) * error_A * (1.0 + g(8)))
+
+
+def dominates(mu: float, S: np.ndarray, error: float) -> bool:
+    """Whether mu I - S is positive semidefinite, for every symmetric matrix that is within `error` of S in norm."""
+    n = len(S)
+    target, error = mu * np.eye(n) - S, error * (1.0 + g(4))
+    for shift in (4.0, 64.0):  # roundings of R R' that a small one does not outweigh, a larger one may
+        try:
+            R = np.linalg.cholesky(target - (shift * g(n + 2) * np.sqrt(n) * mu + error) * np.eye(n))
+        except np.linalg.LinAlgError:
+            return False
+        E = target - R @ R.T
+        # What R R' is off by when computed, and the subtractions on the diagonal and in E.
+        rounding = g(n + 4) * (np.abs(R) @ np.abs(R).sum(0)) + 4.0 * U * np.abs(target).sum(1)
+        beside = (np.abs(E).sum(1) - np.abs(E.diagonal())) * (1.0 + g(n))
+        if (E.diagonal() - beside - rounding).min() >= error * (1.0 + g(8)):  # Gershgorin's discs of E
+            return True
+    return False
+
+
+def proves_form(W: np.ndarray, a: np.ndarray, radius: float, bound: float) -> bool:
+    """Whether -bound / (2 R) I <= sum_l a_l w_l w_l' <= bound / (2 R) I, all errors counted."""
+    size_w, size_a = (int(np.frexp(float(np.abs(array).max()) or 1.0)[1]) for array in (W, a))
+    W, a = np.ldexp(W, -size_w), np.ldexp(a, -size_a)  # exact: powers of two
+    T = np.tril(W.T @ (a[:, None] * W))
+    T = T + np.tril(T, -1).T
+    k, d = W.shape
+    error = g(k + 2) * (np.abs(W).T @ (np.abs(a) * np.abs(W).sum(1))).max() * (1.0 + g(k + d + 4)) + k * d * 1e-300
+    unit = Fraction(2) ** (2 * size_w + size_a)
+    mu = float(Fraction(bound) / (2 * Fraction(radius) * unit)) * (1.0 - g(2))
+    return 0 < mu < np.inf and dominates(mu, T, error) and dominates(mu, -T, error)
+
+
+def proves_norm(A: np.ndarray, norm: float) -> bool:
+    """Whether ||A||_op <= norm."""
+    size = int(np.frexp(float(np.abs(A).max()) or 1.0)[1])
+    form = Form(np.ldexp(A, -size), np.zeros(len(A)), Fraction(2) ** size)
+    mu = float(Fraction(norm) ** 2 / form.unit**2) * (1.0 - g(2))
+    return 0 < mu < np.inf and is_below(form, np.ones(len(A)), mu)
 
 
 def proves(W: Any, b: Any, a: Any, activation: str, statement: dict[str, Any], bound: float) -> bool:
-    """Whether the weights of every case prove that the gradient is at most `bound` there."""
+    """Whether the weights of every case prove that the gradient is at most `bound` there; a form needs no cases."""
     W, b, a = (np.asarray(array, np.float64) for array in (W, b, a))
+    if activation == FORM:
+        return proves_form(W, a, statement["radius"], bound)
     active = (a != 0) & W.any(1)
     for (alpha, beta, along), case in zip(each_case(W, b, a, activation, statement), statement["cases"], strict=True):
         free, weights = np.array(case["neurons"], int), np.array(case["weights"], float)
@@ -268,19 +307,23 @@ def proves(W: Any, b: Any, a: Any, activation: str, statement: dict[str, Any], b
     return True
 
 
-def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
-    """(valid, why)."""
+class Refused(Exception):
+    """Why a certificate proves nothing."""
+
+
+def require(holds: Any, why: str) -> None:
+    """Refuse a certificate with a sentence where something does not hold."""
+    if not holds:
+        raise Refused(why)
+
+
+def check_network(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[Fraction, str]:
+    """The bound that is proved for a network of one hidden layer, and on what, in words."""
+    require({"W", "b", "a"} <= set(arrays), "The network file lacks W, b or a.")
+    W, b, a = (arrays[name] for name in "Wba")
+    c, activation = arrays.get("c", np.zeros((), W.dtype)), str(arrays.get("activation", "relu"))
     try:
-        with np.load(network_path, allow_pickle=False) as file:
-            W, b, a = file["W"], file["b"], file["a"]
-            c = file["c"] if "c" in file.files else np.zeros((), W.dtype)
-            activation = str(file["activation"]) if "activation" in file.files else "relu"
-    except Exception:
-        return False, f"{network_path} is not a network file."
-    try:
-        with open(certificate_path, encoding="utf-8") as file:
-            record = json.load(file)
-        kind, network, bound = record["kind"], record["network"], float(record["bound"])
+        network, bound = record["network"], float(record["bound"])
         domain, radius, tangential = record["domain"], float(record["radius"]), bool(record["tangential"])
         crowd = None if record["crowd"] is None else tuple(map(float, record["crowd"]))
         leaders = [case["leader"] for case in record["cases"]]
@@ -291,45 +334,98 @@ def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
             for case in record["cases"]
         ]
     except Exception:
-        return False, f"{certificate_path} is not a certificate: it is damaged or of another kind."
-    if kind != KIND:
-        return False, f"{certificate_path} is of a kind this checker does not know: {kind!r}."
-    if W.ndim != 2 or b.shape != W.shape[:1] or a.shape != W.shape[:1] or 0 in W.shape:
-        return False, "The network's arrays do not fit together."
-    if not all(np.isfinite(array).all() for array in (W, b, a)):
-        return False, "The network has NaN or infinite weights."
-    if network != digest(W, b, a, c, activation):
-        return False, "The certificate is for another network."
-    if activation not in SLOPES:
-        return False, f"There is no slope interval for the activation {activation!r}."
-    if domain not in ("space", "ball", "sphere") or not 0 < radius < np.inf or (tangential and domain != "sphere"):
-        return False, f"The domain {domain!r} of radius {radius} is unknown."
-    if not 0 <= bound < np.inf:
-        return False, f"A bound of {bound} says nothing."
-    if leaders[-1:] != [None] or not set(leaders[:-1]) <= set(range(len(a))) or len(set(leaders)) < len(leaders):
-        return False, "The cases do not cover the domain: their leaders must be different neurons, and at last none."
-    if (len(leaders) > 1 or crowd is not None) and (domain == "space" or activation not in KINKED):
-        return False, "There are no caps on this domain or with this activation."
-    if crowd is not None and (len(leaders) > 1 or len(crowd) != 2 or not all(0 < number < np.inf for number in crowd)):
-        return False, "A crowd is two positive numbers, and has no cases."
-    if not all(set(case["neurons"].tolist()) <= set(range(len(a))) for case in cases):
-        return False, "The certificate is for another network: it names a neuron that is not there."
-    if not all(len(set(case["neurons"].tolist())) == len(case["neurons"]) for case in cases):
-        return False, "A case names a neuron twice."
-    if not all(np.isfinite(case["weights"]).all() and (case["weights"] > 0).all() for case in cases):
-        return False, "The weights must be positive and finite."
+        raise Refused("This is not a certificate: it is damaged or of another kind.") from None
+    require(all(array.dtype.kind in "fiu" for array in (W, b, a, c)), "The network's arrays do not hold numbers.")
+    fits = W.ndim == 2 and b.shape == W.shape[:1] and a.shape == W.shape[:1] and 0 not in W.shape
+    require(fits, "The network's arrays do not fit together.")
+    require(all(np.isfinite(array).all() for array in (W, b, a)), "The network has NaN or infinite weights.")
+    require(network == digest((W, b, a, c), activation), "The certificate is for another network.")
+    require(activation in SLOPES or activation == FORM, f"There is no slope interval for {activation!r}.")
+    known = domain in ("space", "ball", "sphere") and 0 < radius < np.inf and not (tangential and domain != "sphere")
+    require(known, f"The domain {domain!r} of radius {radius} is unknown.")
+    require(0 <= bound < np.inf, f"A bound of {bound} says nothing.")
+    if activation == FORM:
+        plain = domain != "space" and not b.any() and not cases and crowd is None
+        require(plain, "Quadratic forms are checked on a ball or sphere, without biases, cases and crowds.")
+    else:
+        covers = (
+            leaders[-1:] == [None] and set(leaders[:-1]) <= set(range(len(a))) and len(set(leaders)) == len(leaders)
+        )
+        require(covers, "The cases do not cover the domain: their leaders must be different neurons, and at last none.")
+    has_caps = domain != "space" and activation in KINKED
+    require(has_caps or (len(leaders) <= 1 and crowd is None), "There are no caps on this domain or activation.")
+    if crowd is not None:
+        plain = len(leaders) == 1 and len(crowd) == 2 and all(0 < number < np.inf for number in crowd)
+        require(plain, "A crowd is two positive numbers, and has no cases.")
+    for case in cases:
+        named, weights = case["neurons"].tolist(), case["weights"]
+        there = set(named) <= set(range(len(a)))
+        require(there, "The certificate is for another network: it names a neuron that is not there.")
+        require(len(set(named)) == len(named), "A case names a neuron twice.")
+        require(np.isfinite(weights).all() and (weights > 0).all(), "The weights must be positive and finite.")
     statement = {"domain": domain, "radius": radius, "tangential": tangential, "cases": cases, "crowd": crowd}
     try:
-        with np.errstate(over="raise", invalid="raise"):
-            if not proves(W, b, a, activation, statement, bound):
-                return False, f"The weights do not prove the bound {bound!r}."
+        proved = proves(W, b, a, activation, statement, bound)
     except ValueError as error:
-        return False, f"The certificate is for another network: {error}."
+        raise Refused(f"The certificate is for another network: {error}.") from None
     except (OverflowError, FloatingPointError):
-        return False, f"The bound {bound!r} is too far from the network's size to be checked."
+        raise Refused(f"The bound {bound!r} is too far from the network's size to be checked.") from None
+    require(proved, f"The weights do not prove the bound {bound!r}.")
     what = "part of the gradient along the sphere" if tangential else "Lipschitz constant"
-    where = "R^d" if domain == "space" else f"the {domain} of radius {radius:g}"
-    return True, f"Proved: the {what} on {where} is at most {bound!r}."
+    return Fraction(bound), f"{what} on {'R^d' if domain == 'space' else f'the {domain} of radius {radius:g}'}"
+
+
+def check_deep(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[Fraction, str]:
+    """The bound that is proved for f(x) = g(ReLU(A x + u)), and on what: arrays A, u, and those of g as outer_W, ..."""
+    require({"A", "u"} <= set(arrays), "The network file lacks A or u.")
+    A, u = (arrays[name] for name in "Au")
+    outer = {name.removeprefix("outer_"): array for name, array in arrays.items() if name.startswith("outer_")}
+    try:
+        norm, bound, inner, of_outer = float(record["norm"]), float(record["bound"]), record["inner"], record["outer"]
+        whole = of_outer["domain"] == "space"
+    except Exception:
+        raise Refused("This is not a certificate: it is damaged or of another kind.") from None
+    require(A.dtype.kind in "fiu" and u.dtype.kind in "fiu", "The network's arrays do not hold numbers.")
+    fits = A.ndim == 2 and u.shape == A.shape[:1] and "W" in outer and outer["W"].shape[1:] == u.shape
+    require(fits and 0 not in A.shape, "The network's arrays do not fit together.")
+    require(np.isfinite(A).all() and np.isfinite(u).all(), "The network has NaN or infinite weights.")
+    require(inner == digest((A, u), "relu"), "The certificate is for another network.")
+    require(whole, "The bound of the outer layers must be one on R^d.")
+    require(0 <= bound < np.inf and 0 <= norm < np.inf, f"A bound of {bound} says nothing.")
+    proved, on = check_network(outer, of_outer)
+    require(Fraction(bound) >= Fraction(norm) * proved, f"The factors do not prove the bound {bound!r}.")
+    try:
+        proved_norm = proves_norm(A.astype(np.float64), norm)
+    except (OverflowError, FloatingPointError):
+        proved_norm = False
+    require(proved_norm, f"The first layer's norm is not proved to be at most {norm!r}.")
+    return Fraction(bound), on
+
+
+KINDS = {KIND: check_network, DEEP: check_deep}
+
+
+def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
+    """(valid, why)."""
+    try:
+        with np.load(network_path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except Exception:
+        return False, f"{network_path} is not a network file."
+    try:
+        with open(certificate_path, encoding="utf-8") as file:
+            record = json.load(file)
+        kind = str(record["kind"])
+    except Exception:
+        return False, f"{certificate_path} is not a certificate: it is damaged or of another kind."
+    if kind not in KINDS:
+        return False, f"{certificate_path} is of a kind this checker does not know: {kind!r}."
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            bound, on = KINDS[kind](arrays, record)
+    except Refused as error:
+        return False, str(error)
+    return True, f"Proved: the {on} is at most {float(bound)!r}."
 
 
 if __name__ == "__main__":

@@ -308,8 +308,6 @@ class Bounds:
 class Frontier:
     """Search for the smoothest network that fits a data set, and write it with the certificate of its bound.
 
-    Bounds of power:2 have no certificate that could be checked apart.
-
     Attributes:
         file: the data set, an .npz file with x (n, d) and y (n,) of -1 and +1.
         network: where to write the network, an .npz file; its certificate goes beside it, ending in .json.
@@ -340,7 +338,7 @@ class Frontier:
 
         from tqdm import tqdm
 
-        from lawjax import activations, data, frontier, keys
+        from lawjax import data, frontier, keys
 
         certificate = self.network.with_suffix(".json")
         for path in (self.network, certificate):
@@ -358,10 +356,9 @@ class Frontier:
                 f"No start fits: the best has loss {found.loss:.3g}, |f(x_i) - y_i| up to {found.fit_error:.3g}. "
                 "Ask for more neurons, starts or steps."
             )
+        record = found.bracket.certificate.record(found.network)
         found.network.save(self.network)
-        if activations.get(self.activation).slope_interval is not None:  # bounds on polynomials have no such file
-            record = found.bracket.certificate.record(found.network)
-            certificate.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        certificate.write_text(json.dumps(record) + "\n", encoding="utf-8")
         print(
             f"{found.network!r}\nloss {found.loss:.6g}, |f(x_i) - y_i| at most {found.fit_error:.3g}; "
             f"Lipschitz constant between {found.bracket.lower:.9g} (a point) and {found.bracket.upper:.9g} (proved)"

@@ -1,16 +1,37 @@
-"""What an experiment leaves in its run directory once it has run: figures, one table, a summary."""
+"""What an experiment leaves in its run directory: networks with their certificates, figures, one table, a summary."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
 import polars as pl
 from matplotlib.figure import Figure
 
 from lawjax import plots
+from lawjax.errors import UserError
 from lawjax.sweep.paths import RunPaths
 from lawjax.sweep.store import write_atomically, write_table_atomically
+
+
+class _Network(Protocol):
+    def save(self, path: str | Path) -> None: ...
+
+
+def write_network(folder: Path, name: str, network: _Network, certificate: dict[str, Any]) -> None:
+    """Write a network and what proves its bound as NAME.npz and NAME.json, which `lawjax check FOLDER` pairs.
+
+    Raises:
+        UserError: they cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        network.save(folder / f"{name}.npz")
+    except OSError as error:
+        raise UserError(f"{folder / name}.npz cannot be written ({error.strerror or error}).") from None
+    write_atomically(folder / f"{name}.json", json.dumps(certificate) + "\n")
 
 
 def write(out: Path, table: pl.DataFrame, figures: Mapping[str, Figure], summary: str) -> None:

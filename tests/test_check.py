@@ -37,7 +37,8 @@ def verdict(folder, record=None, network=None):
     if network is not None:
         network.save(folder / "f.npz")
         if record is not None:  # as if the certificate had been made out for it
-            record = {**record, "network": check.digest(network.W, network.b, network.a, network.c, network.activation)}
+            name = check.digest((network.W, network.b, network.a, network.c), network.activation)
+            record = {**record, "network": name}
             (folder / "c.json").write_text(json.dumps(record))
     return check.check(folder / "f.npz", folder / "c.json")
 
@@ -146,9 +147,10 @@ def test_a_constant_network_has_the_bound_zero(tmp_path):
 
 def test_nothing_to_certify():
     f = paper_weights(3, 4)
-    f = TwoLayer(f.W, f.b, f.a, activation="power:3")
-    with pytest.raises(UserError, match="unbounded"):
-        certify(f).record(f)
+    for activation in ("power:3", "power:2"):
+        f = TwoLayer(f.W, f.b, f.a, activation=activation)
+        with pytest.raises(UserError, match="unbounded"):
+            certify(f).record(f)
 
 
 def test_the_checker_stands_alone(written):
@@ -218,3 +220,35 @@ def test_malformed_certificates_are_no_traceback(tmp_path, change):
     (tmp_path / "c.json").write_text(json.dumps(record))
     valid, why = check.check(tmp_path / "f.npz", tmp_path / "c.json")
     assert not valid and why.endswith(".")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_quadratic_forms(seed, tmp_path):
+    """Accepted at 2 R ||T||_op, which eigenvalues give, and at nothing below; whatever the scale."""
+    random = np.random.default_rng(seed)
+    k, d = random.integers(1, 30, 2)
+    scale = 10.0 ** random.uniform(-8, 8)
+    f = TwoLayer(random.standard_normal((k, d)), np.zeros(k), scale * random.standard_normal(k), 0.2, "power:2")
+    f = f.astype(np.float32) if seed % 2 else f
+    W, a = f.W.astype(np.float64), f.a.astype(np.float64)
+    truth = 2 * 1.5 * np.abs(np.linalg.eigvalsh(W.T @ (a[:, None] * W))).max()
+    f.save(tmp_path / "f.npz")
+    for domain in ("ball", "sphere"):
+        record = certify(f, domain, 1.5).record(f)
+        assert truth * (1 - 1e-12) <= record["bound"] <= truth * (1 + 1e-9) and record["cases"] == []
+        assert verdict(tmp_path, record)[0]
+    assert not verdict(tmp_path, {**record, "bound": (1 - 1e-9) * truth})[0]
+    assert not verdict(tmp_path, {**record, "domain": "space"})[0]
+    assert not verdict(tmp_path, {**record, "cases": [{"leader": None, "neurons": [], "weights": [1.0]}]})[0]
+    biased = TwoLayer(f.W, np.full(k, 0.1, f.W.dtype), f.a, f.c, "power:2")
+    assert "biases" in verdict(tmp_path, record, biased)[1]
+    with pytest.raises(UserError, match="without biases"):
+        certify(biased, "ball").record(biased)
+
+
+def test_the_smoothest_form_whose_eigenvalues_are_all_alike(tmp_path):
+    """Half of the eigenvalues of mu I - T are then 0, half 2 mu."""
+    form = constructions.smoothest_quadratic(generic(60, 20)).network
+    form.save(tmp_path / "f.npz")
+    record = certify(form, "sphere").record(form)
+    assert verdict(tmp_path, record)[0] and record["bound"] <= certify(form, "sphere").bound * (1 + 1e-9)

@@ -223,6 +223,14 @@ def test_frontier_writes_a_network_with_its_certificate(points, tmp_path, lawjax
     assert "another network" in out and "h.json is missing" in out
 
 
+def test_frontier_of_quadratic_forms(points, tmp_path, lawjax):
+    form = ("frontier", points, tmp_path / "form.npz", "--k", "10", "--activation", "power:2", "--steps", "500")
+    status, out, errors = lawjax(*form, "--domain", "ball", "--epsilon", "0")
+    assert status == 0 and "(proved)" in out
+    status, out, errors = lawjax("check", tmp_path / "form.npz", tmp_path / "form.json")
+    assert status == 0 and "ball of radius 1 is at most" in out
+
+
 def test_frontier_and_check_name_mistakes(points, tmp_path, lawjax):
     target = tmp_path / "f.npz"
     status, out, errors = lawjax("frontier", points, target, "--k", "1", "--steps", "50", "--epsilon", "1e-4")

@@ -1,5 +1,6 @@
 """Networks of two hidden layers: their gradient, the bound on it, and the search."""
 
+import json
 import math
 
 import jax
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lipschitz_networks import generic
 
-from lawjax import TwoLayer, UserError
+from lawjax import TwoLayer, UserError, check
 from lawjax.frontier import FrontierConfig, ThreeLayer, search_deep
 from lawjax.lipschitz import certify
 
@@ -46,6 +47,38 @@ def test_an_isometry_in_front_costs_nothing():
     inner = network.A.shape[0]
     A = np.linalg.qr(random.standard_normal((inner, inner)))[0]
     assert ThreeLayer(A, network.u, network.outer).bound() == pytest.approx(certify(network.outer).bound, rel=1e-9)
+
+
+def test_the_checker_proves_the_bound_and_nothing_less(tmp_path):
+    network, random = random_deep(7)
+    files = tmp_path / "f.npz", tmp_path / "f.json"
+    network.save(files[0])
+    record = network.record()
+    assert network.bound() <= record["bound"] <= network.bound() * (1 + 1e-9)
+
+    def verdict(changed):
+        files[1].write_text(json.dumps(changed))
+        return check.check(*files)
+
+    assert verdict(record)[0]
+    norm = np.linalg.norm(network.A, 2)
+    for change in (
+        {"bound": record["bound"] * (1 - 1e-9)},
+        {"norm": norm * (1 - 1e-9), "bound": 2 * record["bound"]},
+        {"outer": {**record["outer"], "bound": record["outer"]["bound"] * (1 - 1e-6)}},
+        {"outer": {**record["outer"], "domain": "ball"}},
+        {"outer": 3},
+        {"inner": "0"},
+        {"norm": math.nan},
+        {"norm": 1e300},
+        {"kind": check.KIND},
+    ):
+        valid, why = verdict({**record, **change})
+        assert not valid and why.endswith("."), change
+    ThreeLayer(2.0 * network.A, network.u, network.outer).save(files[0])
+    assert "another network" in verdict(record)[1]
+    with pytest.raises(UserError, match="lacks W"):
+        TwoLayer.load(files[0])
 
 
 def test_neurons_may_be_rescaled():

@@ -81,6 +81,18 @@ def test_factors_have_a_curve_for_every_setting(table):
     assert set(labels(model)) == {"Gaussian", "digits, labels at random"}
 
 
+def test_constructions_are_beside_the_frontier_on_the_sphere(table):
+    sphere = {"model": "sphere", "domain": "sphere"}
+    rows = [row(source, 100, 20, k, 0, **sphere) for source in ("frontier", "adam") for k in (10, 25)]
+    rows += [row("caps", 100, 20, 100, 0, **sphere), row("ramps", 100, 20, 200, 0, **sphere, fitted=False)]
+    rows += [row("form", 100, 20, 20, 0, **sphere, activation="power:2", fit="exact")]
+    figure = plots.frontier_constructions(pl.concat([table, pl.DataFrame(rows)]))
+    drawn = " ".join(labels(figure.axes[0]))
+    assert "caps" in drawn and "form" in drawn and "smoothest found" in drawn and "ramps" not in drawn
+    points = np.concatenate([collection.get_offsets() for collection in figure.axes[0].collections[1::2]])
+    np.testing.assert_allclose(sorted(points[:, 0]), np.sqrt(sorted([10, 4, 10, 4, 1, 5])))
+
+
 def test_depth_has_a_curve_for_each_number_of_layers():
     rows = [
         {
@@ -103,7 +115,14 @@ def test_depth_has_a_curve_for_each_number_of_layers():
 
 
 @pytest.mark.parametrize(
-    "draw", [plots.frontier_law, plots.frontier_flat, plots.frontier_factors, plots.frontier_depth]
+    "draw",
+    [
+        plots.frontier_law,
+        plots.frontier_flat,
+        plots.frontier_factors,
+        plots.frontier_constructions,
+        plots.frontier_depth,
+    ],
 )
 def test_other_tables_are_refused(draw, table):
     with pytest.raises(UserError, match="run experiments"):

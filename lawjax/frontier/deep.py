@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from lawjax import data
+from lawjax import check, data
 from lawjax.data import Dataset
 from lawjax.errors import UserError
 from lawjax.frontier.batches import descended
@@ -61,6 +62,33 @@ class ThreeLayer(NamedTuple):
     def bound(self) -> float:
         """A proved upper bound on Lip(f) on R^d, with D = 1."""
         return float(up(spectral_norm(self.A) * certify(self.outer).bound))
+
+    def record(self) -> dict[str, Any]:
+        """What a certificate file holds, for `lawjax check`: the two factors of the bound, and what proves each.
+
+        Raises:
+            UserError: a bound is beyond what float64 can check.
+        """
+        outer = certify(self.outer).record(self.outer)
+        norm, more = spectral_norm(self.A), 1e-15
+        while not check.proves_norm(self.A, norm):
+            norm, more = norm * (1.0 + more), 4.0 * more
+            if more > 1e-6:
+                raise UserError("This bound is beyond what float64 can check; rescale the network.")
+        inner = check.digest((self.A, self.u), "relu")
+        return {
+            "kind": check.DEEP,
+            "bound": float(up(norm * outer["bound"])),
+            "inner": inner,
+            "norm": norm,
+            "outer": outer,
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write A, u and the outer network's arrays as outer_W, ... to an `.npz` file."""
+        W, b, a, c = (np.asarray(leaf) for leaf in (self.outer.W, self.outer.b, self.outer.a, self.outer.c))
+        with Path(path).open("wb") as file:
+            np.savez_compressed(file, A=self.A, u=self.u, outer_W=W, outer_b=b, outer_a=a, outer_c=c)
 
 
 class DeepFrontier(NamedTuple):

@@ -71,17 +71,21 @@ class Certificate:
             UserError: there is no finite bound, or no checkable one.
         """
         psi = activations.get(network.activation)
-        if psi.slope_interval is None:
+        form = psi.name == check.FORM and self.domain != "space" and not self.tangential and not np.any(network.b)
+        if psi.slope_interval is None and not form:
             raise UserError(
-                f"The slopes of {psi.name!r} are unbounded: its bounds are proved without weights to check."
+                f"Bounds of {psi.name!r} can be checked apart only where it is {check.FORM}, without biases, on a ball "
+                "or sphere: its slopes are unbounded, and other proofs have no weights."
             )
         host = network.astype(network.W.dtype)
-        alpha, beta = slope_intervals(network, self.domain, self.radius)
-        unknown = np.flatnonzero(alpha != beta)
-        cases = [
-            {"leader": None if leader < 0 else leader, "neurons": neurons.tolist(), "weights": own.tolist()}
-            for leader, neurons, own in self.cases or ((-1, unknown, self.weights[np.append(0, 1 + unknown)]),)
-        ]
+        cases = []
+        if not form:
+            alpha, beta = slope_intervals(network, self.domain, self.radius)
+            unknown = np.flatnonzero(alpha != beta)
+            cases = [
+                {"leader": None if leader < 0 else leader, "neurons": neurons.tolist(), "weights": own.tolist()}
+                for leader, neurons, own in self.cases or ((-1, unknown, self.weights[np.append(0, 1 + unknown)]),)
+            ]
         statement = {
             "domain": self.domain,
             "radius": self.radius,
@@ -94,7 +98,7 @@ class Certificate:
             bound, more = self.bound * (1.0 + more), 4.0 * more
             if more > 1e-6:
                 raise UserError("This bound is beyond what float64 can check; rescale the network.")
-        name = check.digest(host.W, host.b, host.a, host.c, host.activation)
+        name = check.digest((host.W, host.b, host.a, host.c), host.activation)
         return {"kind": check.KIND, "network": name, "bound": float(bound), **statement}
 
 

@@ -10,7 +10,14 @@ from lawjax.plots.capacity import capacity
 from lawjax.plots.choices import factors
 from lawjax.plots.constructions import constructions
 from lawjax.plots.experiments import figure1, figure2, figure3
-from lawjax.plots.frontier import frontier_depth, frontier_factors, frontier_flat, frontier_law, usual
+from lawjax.plots.frontier import (
+    frontier_constructions,
+    frontier_depth,
+    frontier_factors,
+    frontier_flat,
+    frontier_law,
+    usual,
+)
 from lawjax.plots.lower_bounds import lower_bounds
 
 __all__ = [
@@ -21,6 +28,7 @@ __all__ = [
     "figure1",
     "figure2",
     "figure3",
+    "frontier_constructions",
     "frontier_depth",
     "frontier_factors",
     "frontier_flat",

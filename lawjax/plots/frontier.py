@@ -30,8 +30,13 @@ _COLUMNS = {
 }
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 _MARKERS = ("o", "^", "s", "v", "D", "h", "P", "X")
-_ADAM = "#E69F00"
-_OWN = "#0072B2"
+_KINDS = {
+    "adam": ("#E69F00", "h", "trained by Adam: bracket, mark at the certificate"),
+    "frontier": ("#0072B2", "o", "smoothest found: bracket, mark at the certificate"),
+    "ramps": ("#CC79A7", "v", "ramps, k = 2n"),
+    "caps": ("#D55E00", "^", "caps of section 3.2, k = n"),
+    "form": ("#000000", "s", "smoothest quadratic form, k = d"),
+}
 _ROOT = r"$\sqrt{n/k}$"
 USUAL = {"model": "gaussian", "activation": "relu", "fit": "0.02", "domain": "space", "effort": 1}
 
@@ -145,7 +150,7 @@ def frontier_factors(table: pl.DataFrame) -> Figure:
                 label = _setting(factor, value)
                 axes.plot(*medians(x, part["upper"].to_numpy()), marker=_MARKERS[i], color=_COLOURS[i], label=label)
             axes.set(xscale="log", yscale="log", xlabel=_ROOT, title=title)
-            axes.legend(fontsize=8, loc="upper left")
+            axes.legend(fontsize=8, loc="upper left" if factor == "fit" else "lower right")
             one_two_five(axes.xaxis)
             one_two_five(axes.yaxis)
         figure.axes[0].set_ylabel(r"certified Lip(f) on $R^d$, smoothest found")
@@ -155,6 +160,31 @@ def frontier_factors(table: pl.DataFrame) -> Figure:
             "unless said. Data sets have mean squared length one. Medians over seeds of certificates of networks that "
             "fit.",
             170,
+        )
+    return figure
+
+
+def frontier_constructions(table: pl.DataFrame) -> Figure:
+    """The frontier on the sphere beside the paper's constructions, Adam's networks and what no network can be below.
+
+    Raises:
+        UserError: a missing column, or no networks on the sphere that fit.
+    """
+    rows = usual(table, model="sphere", domain="sphere").filter(FITTED)
+    n, d = _most_widths(rows)
+    forms = usual(table, model="sphere", domain="sphere", activation="power:2", fit="exact").filter(FITTED)
+    rows = pl.concat([rows, forms]).filter(n=n, d=d)
+    with style():
+        figure = Figure(figsize=(7.2, 5.4), layout="constrained")
+        axes = figure.subplots()
+        _draw_one_size(axes, rows)
+        axes.set_ylabel("Lip(f) near the unit sphere")
+        write_caption(
+            figure,
+            f"n = {n:,} points on the sphere, d = {d}, \N{GREEK SMALL LETTER EPSILON} = 0.02; constructions fit "
+            f"exactly. Lines from a gradient at a point of the sphere up to a certificate, "
+            f"{rows['seed'].n_unique()} seeds.",
+            100,
         )
     return figure
 
@@ -230,12 +260,13 @@ def _flat_n(found: pl.DataFrame) -> int:
 
 
 def _draw_one_size(axes: Axes, rows: pl.DataFrame) -> None:
-    kinds = (("adam", _ADAM, "h", "trained by Adam"), ("frontier", _OWN, "o", "smoothest found"))
-    for source, colour, marker, label in kinds:
+    for source, (colour, marker, label) in _KINDS.items():
         own = rows.filter(source=source)
+        if own.is_empty():
+            continue
         x, low, high = np.sqrt((own["n"] / own["k"]).to_numpy()), own["lower"].to_numpy(), own["upper"].to_numpy()
         axes.vlines(x, low, high, colors=colour, linewidth=2.0)
-        axes.scatter(x, high, s=22, color=colour, marker=marker, label=f"{label}: bracket, mark at the certificate")
+        axes.scatter(x, high, s=22, color=colour, marker=marker, label=label)
     own = rows.filter(source="frontier")
     x = np.sqrt((own["n"] / own["k"]).to_numpy())
     narrow = 4 * own["k"] <= own["n"]
