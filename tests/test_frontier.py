@@ -1,12 +1,15 @@
 """The search for the smoothest networks that fit: its parts against closed forms, its results against optima known."""
 
+import itertools
 import math
 
+import clarabel
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lipschitz_networks import generic, random_network
@@ -200,6 +203,50 @@ def test_one_neuron_against_its_global_optimum(seed):
     found = search(dataset, 1, FrontierConfig(0.0, steps=3000, starts=24))
     assert found.fitted
     assert found.bracket.upper == pytest.approx(one_neuron(dataset), rel=0.02)
+
+
+def two_neurons(dataset):
+    """The least of max(|w_1|, |w_2|, |s_1 w_1 + s_2 w_2|) over all f = sum_l s_l ReLU(w_l.x + b_l) + c that fit.
+
+    With the signs s and the points at which each neuron is on, this is a convex program; all of them are solved. No
+    certificate on R^d is below it, as it lets every pattern of slopes occur.
+    """
+    n, d = dataset.x.shape
+    rows = np.hstack([dataset.x, np.ones((n, 1))])
+    size = 2 * d + 4  # w_1, b_1, w_2, b_2, c, the maximum
+    of_neuron = [slice(0, d + 1), slice(d + 1, 2 * d + 2)]
+    shapes = [clarabel.ZeroConeT(n), clarabel.NonnegativeConeT(2 * n), *[clarabel.SecondOrderConeT(d + 1)] * 3]
+    b = np.concatenate([dataset.y, np.zeros(2 * n + 3 * (d + 1))])
+    last, none, quiet = np.eye(size)[-1], scipy.sparse.csc_matrix((size, size)), clarabel.DefaultSettings()
+    quiet.verbose = False
+    best = math.inf
+    for signs in ((1.0, 1.0), (1.0, -1.0), (-1.0, -1.0)):
+        norms = np.zeros((3, d + 1, size))
+        norms[:, 0, -1] = 1.0
+        for own, sign, norm in zip(of_neuron, signs, norms, strict=False):
+            norm[1:, own] = np.eye(d, d + 1)
+            norms[2, 1:, own] = sign * np.eye(d, d + 1)
+        for pattern in itertools.product((0.0, 1.0), repeat=2 * n):
+            fit, sides = np.zeros((n, size)), np.zeros((2, n, size))
+            fit[:, -2] = 1.0
+            for own, sign, on, side in zip(of_neuron, signs, np.reshape(pattern, (2, n)), sides, strict=True):
+                fit[:, own] = sign * on[:, None] * rows
+                side[:, own] = (2 * on[:, None] - 1) * rows
+            A = scipy.sparse.csc_matrix(np.vstack([fit, -sides.reshape(-1, size), -norms.reshape(-1, size)]))
+            solved = clarabel.DefaultSolver(none, last, A, b, shapes, quiet).solve()
+            if solved.status == clarabel.SolverStatus.Solved:
+                best = min(best, solved.x[-1])
+    return best
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_neurons_against_their_global_optimum(seed):
+    """Local optima are many where points are few: the best of 200 starts is within a few percent."""
+    dataset = generic(6, 4, seed=seed)
+    found = search(dataset, 2, FrontierConfig(0.0, steps=3000, starts=200))
+    assert found.fitted
+    best = two_neurons(dataset)
+    assert best * (1 - 1e-6) <= found.bracket.upper <= 1.06 * best
 
 
 def test_known_optima_on_the_line():
