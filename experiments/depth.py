@@ -5,7 +5,7 @@
 Conjecture 1 is about one hidden layer; the paper leaves depth open. Gaussian data, epsilon = 0.02, ReLU, three seeds:
 the search of `lawjax.frontier` for one hidden layer of m neurons, and for two of m/2 each, whose bound is looser (a
 product of two). Preset paper: n = 400, d = 100, m = 20 to 800; seven minutes on two CPU cores. Writes
-networks/*.npz with a certificate each (`lawjax check runs/depth/networks`), figures/depth.{png,pdf}, summary.md and
+networks/*.npz with a certificate each (`lawjax check runs/depth`), figures/depth.{png,pdf}, summary.md and
 table.parquet in the run directory.
 """
 

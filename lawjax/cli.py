@@ -179,7 +179,8 @@ class Check:
     """Check certificates with NumPy alone; exits with 1 where one proves nothing.
 
     Attributes:
-        file: the network, an .npz file; or a folder of networks NAME.npz, each with its certificate NAME.json.
+        file: the network, an .npz file; or a folder that holds, in folders too, networks NAME.npz, each with its
+            certificate NAME.json.
         certificate: what `lawjax bracket --certificate` wrote; none for a folder.
     """
 
@@ -207,7 +208,7 @@ class Check:
 
         if self.certificate is not None:
             raise UserError(f"{self.file} is a folder: its certificates are looked for there, so name none.")
-        networks = sorted(self.file.glob("*.npz"))
+        networks = sorted(self.file.rglob("*.npz"))
         if not networks:
             raise UserError(f"{self.file} has no networks NAME.npz to check.")
         failed = 0
@@ -216,7 +217,7 @@ class Check:
             valid, why = check(network, certificate) if certificate.exists() else (False, f"{certificate} is missing.")
             if not valid:
                 failed += 1
-                tqdm.write(f"{network.name}: {why}")
+                tqdm.write(f"{network.relative_to(self.file)}: {why}")
         print(f"{len(networks) - failed} of {len(networks)} networks have a certificate that is proved.")
         if failed:
             sys.exit(1)

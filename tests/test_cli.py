@@ -204,8 +204,8 @@ def points(tmp_path):
 
 
 def test_frontier_writes_a_network_with_its_certificate(points, tmp_path, lawjax):
-    folder = tmp_path / "networks"
-    folder.mkdir()
+    folder = tmp_path / "run" / "networks"
+    folder.mkdir(parents=True)
     search = ("frontier", points, folder / "f.npz", "--k", "8", "--steps", "500")
     status, out, errors = lawjax(*search)
     assert status == 0 and "(proved)" in out
@@ -213,8 +213,9 @@ def test_frontier_writes_a_network_with_its_certificate(points, tmp_path, lawjax
     loaded = data.load(points)
     assert np.mean((found.astype(np.float64)(loaded.x) - loaded.y) ** 2) <= 0.02
     assert_failed(lawjax(*search), "exists already")
-    status, out, errors = lawjax("check", folder)
-    assert status == 0 and "1 of 1 networks" in out
+    for of in (folder, folder.parent):  # folders of folders, too
+        status, out, errors = lawjax("check", of)
+        assert status == 0 and "1 of 1 networks" in out
     TwoLayer(found.W, found.b, 2 * found.a).save(folder / "g.npz")
     (folder / "g.json").write_text((folder / "f.json").read_text())
     found.save(folder / "h.npz")

@@ -74,6 +74,7 @@ def test_mistakes_are_named(tmp_path):
         ("constructions", "constructions", ("construction", "lower_sphere", "upper_sphere", "fit_error", "conditions")),
         ("lower_bounds", "lower_bounds", ("kind", "theorem4", "theorem7", "least_norm")),
         ("capacity", "capacity", ("n", "d", "k", "fitted")),
+        ("constant", "constant", ("fit", "ratio", "n", "d", "k", "fitted", "lower", "upper")),
         ("depth", "depth", ("layers", "neurons", "fitted", "lower", "upper")),
         ("frontier", "law", ("source", "fit", "lower", "upper", "floor", "uppers", "network")),
     ],

@@ -93,6 +93,21 @@ def test_constructions_are_beside_the_frontier_on_the_sphere(table):
     np.testing.assert_allclose(sorted(points[:, 0]), np.sqrt(sorted([10, 4, 10, 4, 1, 5])))
 
 
+def test_the_constant_is_the_least_over_widths():
+    sizes = itertools.product(("0.02", "exact"), (4,), (100, 400), (10, 20), range(2))
+    rows = [
+        {"fit": fit, "ratio": ratio, "n": n, "d": n // ratio, "k": k, "seed": seed, "fitted": True}
+        | dict.fromkeys(("lower", "upper"), (2.0 + (fit == "exact") + (k == 10)) * np.sqrt(n / k))
+        for fit, ratio, n, k, seed in sizes
+    ]
+    table = pl.DataFrame(rows)
+    [axes] = plots.frontier_constant(table).axes
+    drawn = [line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_xdata()[0] == 100]
+    np.testing.assert_allclose([line.get_ydata() for line in drawn], [[2.0, 2.0], [3.0, 3.0]])
+    with pytest.raises(UserError, match="fits"):
+        plots.frontier_constant(table.with_columns(fitted=False))
+
+
 def test_depth_has_a_curve_for_each_number_of_layers():
     rows = [
         {
@@ -121,12 +136,13 @@ def test_depth_has_a_curve_for_each_number_of_layers():
         plots.frontier_flat,
         plots.frontier_factors,
         plots.frontier_constructions,
+        plots.frontier_constant,
         plots.frontier_depth,
     ],
 )
 def test_other_tables_are_refused(draw, table):
     with pytest.raises(UserError, match="run experiments"):
         draw(pl.DataFrame({"n": [1]}))
-    if draw is not plots.frontier_depth:
+    if draw not in (plots.frontier_depth, plots.frontier_constant):
         with pytest.raises(UserError, match="fits"):
             draw(table.with_columns(fitted=False))

@@ -11,6 +11,7 @@ from lawjax.plots.choices import factors
 from lawjax.plots.constructions import constructions
 from lawjax.plots.experiments import figure1, figure2, figure3
 from lawjax.plots.frontier import (
+    frontier_constant,
     frontier_constructions,
     frontier_depth,
     frontier_factors,
@@ -28,6 +29,7 @@ __all__ = [
     "figure1",
     "figure2",
     "figure3",
+    "frontier_constant",
     "frontier_constructions",
     "frontier_depth",
     "frontier_factors",

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from lawjax.errors import UserError
 from lawjax.plots.base import FITTED, medians, number_text, one_two_five, style, write_caption
@@ -37,6 +38,7 @@ _KINDS = {
     "caps": ("#D55E00", "^", "caps of section 3.2, k = n"),
     "form": ("#000000", "s", "smoothest quadratic form, k = d"),
 }
+_PROVED = r"proved for exact fits without biases, $k \leq d$, W of full rank"
 _ROOT = r"$\sqrt{n/k}$"
 USUAL = {"model": "gaussian", "activation": "relu", "fit": "0.02", "domain": "space", "effort": 1}
 
@@ -222,6 +224,54 @@ def frontier_depth(table: pl.DataFrame) -> Figure:
             f"Smoothest networks found, Gaussian data, n = {table['n'][0]:,}, d = {table['d'][0]}. Lines from a "
             "gradient at a point to a certificate, curves through medians of certificates over "
             f"{table['seed'].n_unique()} seeds; {len(table) - len(rows)} of {len(table)} did not fit.",
+            100,
+        )
+    return figure
+
+
+def frontier_constant(table: pl.DataFrame) -> Figure:
+    """The least Lip sqrt(k/n) found at each n, for every n/d and closeness of the fit.
+
+    Args:
+        table: what experiments/constant.py measured.
+
+    Raises:
+        UserError: a missing column, or no networks that fit.
+    """
+    missing = {"fit", "ratio", "n", "d", "k", "seed", "fitted", "lower", "upper"} - set(table.columns)
+    if missing or table.is_empty():
+        raise UserError(f"The table lacks {', '.join(sorted(missing)) or 'rows'}; run experiments/constant.py.")
+    rows = table.filter(FITTED)
+    if rows.is_empty():
+        raise UserError("None of the networks fits; ask for more steps or neurons.")
+    root = (pl.col("k") / pl.col("n")).sqrt()
+    rows = rows.with_columns(low=pl.col("lower") * root, high=pl.col("upper") * root)
+    medians_ = rows.group_by("fit", "ratio", "n", "k").agg(pl.col("high").median())
+    least = medians_.sort("high").group_by("fit", "ratio", "n", maintain_order=True).first().select(pl.exclude("high"))
+    rows = rows.join(least, on=["fit", "ratio", "n", "k"]).sort("n")
+    with style():
+        figure = Figure(figsize=(7.2, 5.0), layout="constrained")
+        axes = figure.subplots()
+        curves = rows.group_by("fit", "ratio", maintain_order=True).agg(pl.len()).sort("fit", "ratio")
+        for i, (fit, ratio) in enumerate(curves.select("fit", "ratio").iter_rows()):
+            own = rows.filter(fit=fit, ratio=ratio)
+            x, low, high = (own[column].to_numpy().astype(float) for column in ("n", "low", "high"))
+            axes.vlines(x, low, high, colors=_COLOURS[i], linewidth=1.5)
+            axes.scatter(x, high, s=9, color=_COLOURS[i])
+            label = f"n/d = {ratio}, {_setting('fit', fit)}"
+            axes.plot(*medians(x, high), marker=_MARKERS[i], color=_COLOURS[i], markersize=5, label=label)
+        axes.axhline(0.25, linestyle="--", color="#000000", linewidth=1.2, label=_PROVED)
+        sizes = sorted(rows["n"].unique())
+        axes.set(xscale="log", xlabel="n   (points)", ylabel=r"least Lip(f) $\cdot\,\sqrt{k/n}$ on $R^d$")
+        axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_ylim(0.0, 1.45 * axes.get_ylim()[1])
+        axes.legend(loc="upper right", fontsize=8)
+        write_caption(
+            figure,
+            "Smoothest networks found, Gaussian data, each at the k of the least median. Lines from a gradient at a "
+            f"point to a certificate, curves through medians of certificates over {rows['seed'].n_unique()} seeds. "
+            "Conjecture 1: no network is below some c > 0.",
             100,
         )
     return figure
