@@ -19,8 +19,9 @@ from typing import Any
 
 import polars as pl
 
-from lawjax import cli, data, keys, plots, report
-from lawjax.frontier import FrontierConfig, Problem, search_all
+from lawjax import UserError, cli, data, keys, plots, report
+from lawjax.frontier import FrontierConfig, Problem, epsilon_of, search_all
+from lawjax.sweep.grid import check_positive
 from lawjax.sweep.jobs import Job, job_table, run_jobs
 from lawjax.sweep.paths import RunPaths
 
@@ -40,26 +41,37 @@ class Constants:
     """
 
     n: tuple[int, ...] = (100, 200, 400, 800, 1600)
-    ratios: tuple[int, ...] = (4,)
+    ratios: tuple[int, ...] = (2, 4, 8)
     widths: tuple[float, ...] = (0.7, 1.0, 1.4)
     fits: tuple[str, ...] = ("0.02", "exact")
     steps: int = 12_000
     starts: int = 1
     seeds: int = 3
 
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_positive(n=self.n, ratios=self.ratios, steps=self.steps, starts=self.starts, seeds=self.seeds)
+        if min(self.n) < max(self.ratios):
+            raise UserError(f"d = n/ratio must be at least 1: n = {min(self.n)} is below {max(self.ratios)}.")
+        if not self.widths or not all(0.5 <= width * math.sqrt(min(self.n)) < math.inf for width in self.widths):
+            raise UserError(f"The widths must be positive numbers that make k >= 1, not {self.widths}.")
+        for fit in self.fits:
+            epsilon_of(fit)
+
     def jobs(self) -> list[Job]:
         """One for each kind of fit and (n, d, k); every seed is a row."""
-        return [
-            {"fit": fit, "ratio": ratio, "n": n, "d": n // ratio, "k": round(width * math.sqrt(n))}
+        sizes = [
+            (fit, ratio, n, n // ratio, max(1, round(width * math.sqrt(n))))
             for n in self.n
             for ratio in self.ratios
             for width in self.widths
             for fit in self.fits
         ]
+        return [dict(zip(("fit", "ratio", "n", "d", "k"), size, strict=True)) for size in dict.fromkeys(sizes)]
 
 
 PRESETS = {
-    "smoke": Constants(n=(40, 60), widths=(1.0, 1.4), fits=("0.02",), steps=500, seeds=2),
+    "smoke": Constants(n=(40, 60), ratios=(4,), widths=(1.0, 1.4), fits=("0.02",), steps=500, seeds=2),
     "laptop": Constants(n=(100, 200, 400), steps=6000, seeds=2),
     "paper": Constants(),
 }
@@ -70,7 +82,7 @@ def run(config: Constants, out: Path, shard: tuple[int, int] = (1, 1)) -> None:
     folder = RunPaths(out).networks
 
     def measure(fit: str, ratio: int, n: int, d: int, k: int) -> list[dict[str, Any]]:
-        searched = FrontierConfig(0.0 if fit == "exact" else float(fit), steps=config.steps, starts=config.starts)
+        searched = FrontierConfig(epsilon_of(fit), steps=config.steps, starts=config.starts)
         problems = [
             Problem(data.gaussian(keys.data_key(n, d, seed), n, d), k, keys.weights_key(n, d, seed))
             for seed in range(config.seeds)

@@ -24,6 +24,7 @@ import polars as pl
 
 from lawjax import Dataset, Search, TrainingConfig, cli, constructions, data, fits, keys, memorize, plots, report
 from lawjax.lipschitz import brackets, max_random_gradient
+from lawjax.sweep.grid import check_positive
 from lawjax.sweep.jobs import Job, job_table, run_jobs
 
 SEARCH = Search(starts=16, steps=40)
@@ -82,6 +83,10 @@ class Ladders:
     trained: tuple[int, int] = (500, 2000)
     trained_ratios: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     seeds: int = 3
+
+    def __post_init__(self) -> None:
+        """Check sizes."""
+        check_positive(**dataclasses.asdict(self))
 
     def jobs(self) -> list[Job]:
         """One for each network: construction, n, d, k, seed."""

@@ -4,7 +4,7 @@
 
 Conjecture 1 is about one hidden layer; the paper leaves depth open. Gaussian data, epsilon = 0.02, ReLU, three seeds:
 the search of `lawjax.frontier` for one hidden layer of m neurons, and for two of m/2 each, whose bound is looser (a
-product of two). Preset paper: n = 400, d = 100, m = 20 to 800; seven minutes on two CPU cores. Writes
+product of two). Preset paper: n = 400, d = 100, m = 16 to 800; seven minutes on two CPU cores. Writes
 networks/*.npz with a certificate each (`lawjax check runs/depth`), figures/depth.{png,pdf}, summary.md and
 table.parquet in the run directory.
 """
@@ -18,8 +18,9 @@ from typing import Any
 
 import polars as pl
 
-from lawjax import cli, data, keys, plots, report
+from lawjax import UserError, cli, data, keys, plots, report
 from lawjax.frontier import FrontierConfig, search, search_deep
+from lawjax.sweep.grid import check_positive
 from lawjax.sweep.jobs import Job, job_table, run_jobs
 from lawjax.sweep.paths import RunPaths
 
@@ -45,6 +46,15 @@ class Depths:
     steps: int = 10_000
     starts: int = 2
     seeds: int = 3
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        sizes = {name: getattr(self, name) for name in ("n", "d", "neurons", "steps", "starts", "seeds")}
+        check_positive(**sizes)
+        if any(m % 2 for m in self.neurons):
+            raise UserError(f"The neurons must be even numbers, for two layers of half as many: not {self.neurons}.")
+        if not 0 < self.epsilon < 1:
+            raise UserError(f"epsilon must be between 0 and 1 for two hidden layers, not {self.epsilon}.")
 
     def jobs(self) -> list[Job]:
         """One for each network."""

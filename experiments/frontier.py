@@ -37,16 +37,17 @@ from lawjax import (
     plots,
     report,
 )
-from lawjax.frontier import EXACT, FrontierConfig, Problem, search_all
+from lawjax.frontier import EXACT, FrontierConfig, Problem, epsilon_of, search_all
 from lawjax.lipschitz import Bracket, max_random_gradient
 from lawjax.lipschitz.brackets import brackets
-from lawjax.sweep.grid import WIDTH_RULES
+from lawjax.sweep.grid import WIDTH_RULES, check_positive
 from lawjax.sweep.jobs import Job, job_table, run_jobs
 from lawjax.sweep.paths import RunPaths
 
 DIGITS = 64  # pixels
 TRAINING = TrainingConfig(epsilon=0.02, step_limit=3000)
-BASE = {"source": "frontier", "model": "gaussian", "activation": "relu", "fit": "0.02", "domain": "space", "effort": 1}
+BASE = {"source": "frontier", **plots.USUAL}
+MODELS = (*data.MODELS, "low-rank", "clustered", "digits", "digits-true")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Frontiers:
         activations: beside ReLU.
         models: of data, beside the Gaussian one.
         factor_ratios: n/k for activations, data models and the sphere.
-        public: (n, d, epsilon) and widths of the one public experiment of this kind, on the sphere.
+        public: (n, d, epsilon) of the one public experiment of this kind, whose data are on the sphere.
         public_k: its widths.
         patient_k: widths that are searched ten times as long, too.
         steps: of each search.
@@ -84,6 +85,29 @@ class Frontiers:
     patient_k: tuple[int, ...] = (12, 20, 40, 100, 400)
     steps: int = 12_000
     seeds: int = 3
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        whole = (
+            "sizes",
+            "ratios",
+            "flat_n",
+            "flat_d",
+            "middle",
+            "factor_ratios",
+            "public_k",
+            "patient_k",
+            "steps",
+            "seeds",
+        )
+        check_positive(**{name: getattr(self, name) for name in whole}, public=self.public[:2])
+        for fit in (*self.fits, self.public[2]):
+            epsilon_of(fit)
+        for activation in self.activations:
+            FrontierConfig(activation=activation)
+        for model in self.models:
+            if model not in MODELS:
+                raise UserError(f"The models of data are {', '.join(MODELS)}, not {model!r}.")
 
     def jobs(self) -> list[Job]:
         """One for each kind of network and (n, d, k); every seed is a row."""
@@ -204,14 +228,10 @@ def _digits(key: Any, n: int, true_labels: bool) -> Dataset:
     return data.dataset(x, y.astype(np.float64))
 
 
-def _epsilon(job: dict[str, Any]) -> float:
-    return 0.0 if job["fit"] == "exact" else float(job["fit"])
-
-
 def _searched(job: dict[str, Any], config: Frontiers) -> list[tuple[TwoLayer, Bracket, np.ndarray]]:
     n, k = job["n"], job["k"]
     searched = FrontierConfig(
-        epsilon=_epsilon(job),
+        epsilon=epsilon_of(job["fit"]),
         activation=job["activation"],
         domain=job["domain"],
         steps=job["effort"] * config.steps,
@@ -259,7 +279,7 @@ def _row(
     """What is measured of one network, which is stored with its certificate."""
     dataset = data.float64(points(job["model"], job["n"], job["d"], seed))
     error = network.astype(np.float64)(dataset.x) - dataset.y
-    loss, epsilon = float(np.mean(error**2)), _epsilon(job)
+    loss, epsilon = float(np.mean(error**2)), epsilon_of(job["fit"])
     fitted = loss <= epsilon and (error * dataset.y > -1).all() if epsilon else np.abs(error).max() <= EXACT
     name = "-".join(str(value) for value in (*job.values(), seed))
     report.write_network(folder, name, network, found.certificate.record(network))

@@ -22,6 +22,7 @@ import polars as pl
 
 from lawjax import Dataset, TrainingConfig, cli, constructions, data, keys, lower_bounds, memorize, plots, report
 from lawjax.lipschitz import brackets
+from lawjax.sweep.grid import check_positive
 from lawjax.sweep.jobs import Job, job_table, run_jobs
 
 TRAINING = TrainingConfig(epsilon=0.02, step_limit=5000)
@@ -46,6 +47,10 @@ class Sizes:
     quadratic_d: int = 100
     quadratic_ratios: tuple[int, ...] = (1, 2, 4, 8, 12, 16, 24, 32)
     seeds: int = 3
+
+    def __post_init__(self) -> None:
+        """Check sizes."""
+        check_positive(**dataclasses.asdict(self))
 
     def jobs(self) -> list[Job]:
         """One for each network or form: kind, n, d, k, seed."""

@@ -47,6 +47,7 @@ KIND = "lawjax certificate 1"
 DEEP = "lawjax certificate of two hidden layers 1"
 FORM = "power:2"
 KINKED = ("relu", "leaky_relu", "abs")
+FAR = 1e60
 TURNS = {"tanh": (0.0,), "softplus": (), "gelu": (-math.sqrt(2), math.sqrt(2))}  # where psi'' = 0
 
 
@@ -196,8 +197,8 @@ def gradient_form(W: np.ndarray, a: np.ndarray, alpha: Any, beta: Any, free: Any
     W, a = np.ldexp(W, -size_w), np.ldexp(a, -size_a)  # exact: powers of two
     V = a[:, None] * W
     rows = np.vstack([m @ V, (h[:, None] * V)[free]])
-    errors = g(5) * norms(rows) + len(a) * 1e-300
-    errors[0] += g(len(a) + 4) * norms((np.abs(m) @ np.abs(V))[None, :])[0]
+    errors = g(5) * safe_norms(rows) + len(a) * 1e-300
+    errors[0] += g(len(a) + 4) * safe_norms((np.abs(m) @ np.abs(V))[None, :])[0]
     return Form(rows, errors, Fraction(2) ** (size_w + size_a))
 
 
@@ -272,8 +273,20 @@ def proves_form(W: np.ndarray, a: np.ndarray, radius: float, bound: float) -> bo
     return 0 < mu < np.inf and dominates(mu, T, error) and dominates(mu, -T, error)
 
 
+def is_moderate(W: np.ndarray, a: np.ndarray, domain: str, radius: float) -> bool:
+    """Whether squares and products keep their size: nothing but 0 is FAR from 1, or, on R^d, from the rest."""
+    sizes = [np.abs(W).max(1), np.abs(a)]
+    if domain == "space":  # where a common factor of W or a only scales the gradient
+        sizes = [size / (size.max() or 1.0) for size in sizes]
+    else:
+        sizes.append(np.array([radius]))
+    return all(((size == 0) | ((size >= 1 / FAR) & (size <= FAR))).all() for size in sizes)
+
+
 def proves_norm(A: np.ndarray, norm: float) -> bool:
     """Whether ||A||_op <= norm."""
+    if not A.any():
+        return norm >= 0
     size = int(np.frexp(float(np.abs(A).max()) or 1.0)[1])
     form = Form(np.ldexp(A, -size), np.zeros(len(A)), Fraction(2) ** size)
     mu = float(Fraction(norm) ** 2 / form.unit**2) * (1.0 - g(2))
@@ -283,6 +296,8 @@ def proves_norm(A: np.ndarray, norm: float) -> bool:
 def proves(W: Any, b: Any, a: Any, activation: str, statement: dict[str, Any], bound: float) -> bool:
     """Whether the weights of every case prove that the gradient is at most `bound` there; a form needs no cases."""
     W, b, a = (np.asarray(array, np.float64) for array in (W, b, a))
+    if not is_moderate(W, a, statement["domain"], statement["radius"]):
+        raise OverflowError
     if activation == FORM:
         return proves_form(W, a, statement["radius"], bound)
     active = (a != 0) & W.any(1)
@@ -317,6 +332,16 @@ def require(holds: Any, why: str) -> None:
         raise Refused(why)
 
 
+def require_numbers(*arrays: np.ndarray) -> None:
+    """Refuse what is not finite, or not exactly a float64."""
+    for array in arrays:
+        numbers = array.dtype.kind in "iuf" and array.dtype.itemsize <= 8
+        require(numbers, "The network's arrays do not hold numbers of double precision or less.")
+        require(np.isfinite(array).all(), "The network has NaN or infinite weights.")
+        exact = array.dtype.kind == "f" or bool((np.abs(array.astype(np.float64)) < 2**53).all())
+        require(exact, "The network's integers are too large for double precision.")
+
+
 def check_network(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[Fraction, str]:
     """The bound that is proved for a network of one hidden layer, and on what, in words."""
     require({"W", "b", "a"} <= set(arrays), "The network file lacks W, b or a.")
@@ -333,14 +358,15 @@ def check_network(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tupl
             {**case, "neurons": np.array(case["neurons"], int), "weights": np.array(case["weights"], float)}
             for case in record["cases"]
         ]
+        if not all(case["neurons"].ndim == case["weights"].ndim == 1 for case in cases):
+            raise TypeError(cases)
     except Exception:
         raise Refused("This is not a certificate: it is damaged or of another kind.") from None
-    require(all(array.dtype.kind in "fiu" for array in (W, b, a, c)), "The network's arrays do not hold numbers.")
-    fits = W.ndim == 2 and b.shape == W.shape[:1] and a.shape == W.shape[:1] and 0 not in W.shape
+    require_numbers(W, b, a, c)
+    fits = W.ndim == 2 and b.shape == W.shape[:1] and a.shape == W.shape[:1] and c.ndim == 0 and 0 not in W.shape
     require(fits, "The network's arrays do not fit together.")
-    require(all(np.isfinite(array).all() for array in (W, b, a)), "The network has NaN or infinite weights.")
-    require(network == digest((W, b, a, c), activation), "The certificate is for another network.")
     require(activation in SLOPES or activation == FORM, f"There is no slope interval for {activation!r}.")
+    require(network == digest((W, b, a, c), activation), "The certificate is for another network.")
     known = domain in ("space", "ball", "sphere") and 0 < radius < np.inf and not (tangential and domain != "sphere")
     require(known, f"The domain {domain!r} of radius {radius} is unknown.")
     require(0 <= bound < np.inf, f"A bound of {bound} says nothing.")
@@ -367,12 +393,12 @@ def check_network(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tupl
     try:
         proved = proves(W, b, a, activation, statement, bound)
     except ValueError as error:
-        raise Refused(f"The certificate is for another network: {error}.") from None
+        raise Refused(f"The certificate is damaged or for another network: {error}.") from None
     except (OverflowError, FloatingPointError):
-        raise Refused(f"The bound {bound!r} is too far from the network's size to be checked.") from None
+        raise Refused(f"The weights or the bound {bound!r} are too large, too small or too far apart.") from None
     require(proved, f"The weights do not prove the bound {bound!r}.")
-    what = "part of the gradient along the sphere" if tangential else "Lipschitz constant"
-    return Fraction(bound), f"{what} on {'R^d' if domain == 'space' else f'the {domain} of radius {radius:g}'}"
+    where = "R^d" if domain == "space" else f"the {domain} of radius {radius:g}"
+    return Fraction(bound), f"gradient's part along {where}" if tangential else f"Lipschitz constant on {where}"
 
 
 def check_deep(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[Fraction, str]:
@@ -385,10 +411,9 @@ def check_deep(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[F
         whole = of_outer["domain"] == "space"
     except Exception:
         raise Refused("This is not a certificate: it is damaged or of another kind.") from None
-    require(A.dtype.kind in "fiu" and u.dtype.kind in "fiu", "The network's arrays do not hold numbers.")
+    require_numbers(A, u)
     fits = A.ndim == 2 and u.shape == A.shape[:1] and "W" in outer and outer["W"].shape[1:] == u.shape
     require(fits and 0 not in A.shape, "The network's arrays do not fit together.")
-    require(np.isfinite(A).all() and np.isfinite(u).all(), "The network has NaN or infinite weights.")
     require(inner == digest((A, u), "relu"), "The certificate is for another network.")
     require(whole, "The bound of the outer layers must be one on R^d.")
     require(0 <= bound < np.inf and 0 <= norm < np.inf, f"A bound of {bound} says nothing.")
@@ -410,6 +435,8 @@ def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
     try:
         with np.load(network_path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise TypeError(network_path)
     except Exception:
         return False, f"{network_path} is not a network file."
     try:
@@ -425,6 +452,8 @@ def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
             bound, on = KINDS[kind](arrays, record)
     except Refused as error:
         return False, str(error)
+    except MemoryError:
+        return False, "The network is too large for the memory of this machine."
     return True, f"Proved: the {on} is at most {float(bound)!r}."
 
 

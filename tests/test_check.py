@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +197,87 @@ def test_weights_near_the_largest_float(of):
     case = {"leader": None, "neurons": np.array([0]), "weights": np.array([0.5, 0.5])}
     statement = {"domain": "space", "radius": 1.0, "tangential": False, "crowd": None, "cases": [case]}
     assert not check.proves(weights["W"], np.zeros(1), weights["a"], "relu", statement, 2.0**1000)
+
+
+def plain(neurons=(), weights=(1.0,), leader=None):
+    return {"leader": leader, "neurons": list(neurons), "weights": list(weights)}
+
+
+def judged(folder, W, b, a, activation="relu", **statement):
+    """What the checker says of any arrays and any statement, the digest being theirs."""
+    W, b, a, c = (np.asarray(array) for array in (W, b, a, 0.0))
+    np.savez(folder / "f.npz", W=W, b=b, a=a, c=c, activation=np.array(activation))
+    usual = {"bound": 0.0, "domain": "space", "radius": 1.0, "tangential": False, "cases": [plain()], "crowd": None}
+    record = {"kind": check.KIND, "network": check.digest((W, b, a, c), activation), **usual, **statement}
+    (folder / "c.json").write_text(json.dumps(record))
+    return check.check(folder / "f.npz", folder / "c.json")
+
+
+TINY, HAIR = 2.0**-565, 5e-324
+SCALED = 1e-170
+LONG = np.longdouble
+
+
+@pytest.mark.parametrize(
+    ("arrays", "statement"),
+    [
+        # Lip = 1, but R ||w|| vanishes.
+        (([[1e-200]], [0.0], [1e200]), {"bound": 0.5000001, "domain": "ball", "radius": 1e-200}),
+        # Rows below the smallest normal number have no squares.
+        (([[HAIR, HAIR]], [-HAIR], [1e300]), {"domain": "ball"}),
+        # What cancels leaves less than the squares of the errors can tell: the gradient is 1.1e-187.
+        (
+            ([[TINY], [TINY * 2.0**-56], [1.0]], [0.0] * 3, [1.0, 1.0, -TINY], "identity"),
+            {"bound": 1e-195, "cases": [plain(weights=[1e-320])]},
+        ),
+        # The length of the radial part vanishes: sqrt(2) 1e-170 is the truth.
+        (
+            ([[SCALED, 0.0], [0.0, SCALED]], [-0.6 * SCALED, 1.5 * SCALED], [1.0, 1.0]),
+            {"bound": 1.29 * SCALED, "domain": "sphere", "tangential": True, "cases": [plain(leader=0), plain()]},
+        ),
+        # 1e-330 is 0 in float64, and the gradient is 1e-30.
+        ((np.array([[1e300]], LONG), np.zeros(1, LONG), np.array([LONG("1e-330")])), {}),
+    ],
+)
+def test_numbers_that_vanish_prove_nothing(tmp_path, arrays, statement):
+    assert not judged(tmp_path, *arrays, **statement)[0]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "statement"),
+    [
+        *[
+            (([[1.0]], [0.0], [1.0]), {"bound": 2.0, "cases": [{**plain((), (1.0, 1.0)), "neurons": neurons}]})
+            for neurons in (0, "0", [[0]], [[]], None, {})
+        ],
+        (([[1.0]], [0.0], [1.0], "\ud800"), {"bound": 2.0}),
+        ((np.zeros((1, 300_000)), [0.0], [1.0], "power:2"), {"bound": 2.0, "domain": "ball", "cases": []}),
+        (([["a"]], [0.0], [1.0]), {"bound": 2.0}),
+        (([[2**62]], [0.0], [1.0]), {"bound": 1e30}),
+    ],
+)
+def test_odd_files_are_no_traceback(tmp_path, arrays, statement, monkeypatch):
+    monkeypatch.setattr(check, "digest", lambda arrays, activation: "")
+    valid, why = judged(tmp_path, *arrays, **statement)
+    assert not valid and why.endswith(".")
+
+
+def test_archives_of_other_things_are_no_networks(written):
+    _, folder, _ = written
+    with zipfile.ZipFile(folder / "f.npz", "w") as file:
+        for name in "Wba":
+            file.writestr(name, "hello")
+    assert "not a network" in check.check(folder / "f.npz", folder / "c.json")[1]
+
+
+def test_the_constant_must_be_one_number(tmp_path):
+    f = paper_weights(3, 4)
+    record = certify(f).record(f)
+    for c in (np.nan, np.zeros((3, 2))):
+        np.savez(tmp_path / "f.npz", W=f.W, b=f.b, a=f.a, c=c)
+        record["network"] = check.digest((f.W, f.b, f.a, c), "relu")
+        (tmp_path / "c.json").write_text(json.dumps(record))
+        assert not check.check(tmp_path / "f.npz", tmp_path / "c.json")[0]
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,18 @@ def test_quadratic_forms_reach_the_convex_optimum():
     assert found.bracket.upper <= 1.02 * bracket(best.network, "ball").upper
 
 
+def test_quadratic_forms_that_fit_approximately():
+    """They are shrunk to the error that is allowed, as all networks are."""
+    dataset = generic(20, 10, model="gaussian")
+    for epsilon in (0.02, 0.3):
+        found = search(dataset, 10, FrontierConfig(epsilon, "power:2", "ball", steps=1000))
+        assert found.fitted and found.network.c == 0
+        assert found.loss == pytest.approx(epsilon, rel=1e-4)
+    biased = TwoLayer(np.eye(10), np.ones(10), np.ones(10), activation="power:2")
+    with pytest.raises(UserError, match="biases"):
+        search(dataset, 10, FrontierConfig(0.1, "power:2", "ball", steps=1), initial=[biased])
+
+
 def one_neuron(dataset):
     """The least |w| of f = c (1 - ReLU(w.x + b)), c = +-1, that fits: 2 on one label's points, <= 0 on the other's.
 

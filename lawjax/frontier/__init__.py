@@ -1,6 +1,6 @@
 """The frontier: the smoothest networks that fit, found by minimising the certificate subject to the fit."""
 
-from lawjax.frontier.config import FrontierConfig
+from lawjax.frontier.config import FrontierConfig, epsilon_of
 from lawjax.frontier.deep import DeepFrontier, ThreeLayer, search_deep
 from lawjax.frontier.finish import EXACT, interpolating, shrunk
 from lawjax.frontier.resize import resized
@@ -14,6 +14,7 @@ __all__ = [
     "FrontierConfig",
     "Problem",
     "ThreeLayer",
+    "epsilon_of",
     "interpolating",
     "resized",
     "search",

@@ -12,6 +12,21 @@ from lawjax.lipschitz.domains import DOMAINS, check_domain
 ACTIVATIONS = ("relu", "leaky_relu", "abs", "tanh", "softplus", "gelu", "power:2")
 
 
+def epsilon_of(fit: str) -> float:
+    """The epsilon that a table's column `fit` names: a number in (0, 1), or 0 for "exact".
+
+    Raises:
+        UserError: another word or number.
+    """
+    try:
+        epsilon = 0.0 if fit == "exact" else float(fit)
+    except ValueError:
+        epsilon = math.nan
+    if not (0 < epsilon < 1 or fit == "exact"):
+        raise UserError(f'A fit is "exact" or an epsilon between 0 and 1, not {fit!r}.')
+    return epsilon
+
+
 @dataclass(frozen=True)
 class FrontierConfig:
     """What to search for, and how hard.

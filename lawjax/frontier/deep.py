@@ -28,6 +28,7 @@ from lawjax.frontier.finish import shrunk
 from lawjax.frontier.objective import Params, start_of_relaxation
 from lawjax.frontier.starts import RANK, Start, in_own_units
 from lawjax.lipschitz import certify
+from lawjax.lipschitz.certificate import least_proved
 from lawjax.lipschitz.verified import spectral_norm, up
 from lawjax.network import TwoLayer
 
@@ -70,11 +71,7 @@ class ThreeLayer(NamedTuple):
             UserError: a bound is beyond what float64 can check.
         """
         outer = certify(self.outer).record(self.outer)
-        norm, more = spectral_norm(self.A), 1e-15
-        while not check.proves_norm(self.A, norm):
-            norm, more = norm * (1.0 + more), 4.0 * more
-            if more > 1e-6:
-                raise UserError("This bound is beyond what float64 can check; rescale the network.")
+        norm = least_proved(spectral_norm(self.A), lambda norm: check.proves_norm(self.A, norm))
         inner = check.digest((self.A, self.u), "relu")
         return {
             "kind": check.DEEP,

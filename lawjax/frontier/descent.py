@@ -21,7 +21,7 @@ _OPTIMIZER = optax.scale_by_adam(nesterov=True)
 _WARM_UP = 0.02  # share of the steps in which the rate rises
 _FIT_FIRST = 0.05  # share of the steps in which mu follows the bound, high enough for any network to fit
 _FIRST_MU = 10.0  # mu in that time, in units of the squared bound
-_LARGEST_MU = 4.0  # mu sqrt(epsilon) in units of the squared bound, at most: what does not fit waits for small steps
+_LARGEST_MU = 4.0  # mu is at most this times (1 + 4 epsilon) / sqrt(epsilon) squared bounds: what is stuck waits
 _LEAD = 100.0  # the logarithm that mu may change by in all later steps together
 _MARGIN = 0.1  # f(x_i) y_i is to be above: no sign may be wrong
 _MARGIN_WEIGHT = 30.0  # of squared shortfalls, beside the mean square error
@@ -34,8 +34,8 @@ class Searches(NamedTuple):
         x: (m, n, d), points in units of their root-mean-square length.
         y: (m, n).
         signs: (m, k), +-1/sqrt(k); zero for neurons that are padding.
-        first: (m,), the loss to aim at in the first half.
-        last: (m,), and at the end.
+        first: (m,), the loss to aim at in the first two fifths of the steps.
+        last: (m,), and in the last tenth; between them it falls geometrically.
         radius: (m,), of the sphere or ball in these units, infinite for R^d.
     """
 

@@ -20,7 +20,7 @@ _HALVINGS = 12  # of a Newton step that overshoots
 _CONVERGED = 1e-11
 
 
-def shrunk(network: TwoLayer, dataset: Dataset, epsilon: float) -> TwoLayer:
+def shrunk(network: TwoLayer, dataset: Dataset, epsilon: float, constant: bool = True) -> TwoLayer:
     """The network s f + c' of least s >= 0 with mean square error epsilon; of least error where none is that small.
 
     The Lipschitz constant of s f + c' is s times that of f.
@@ -29,14 +29,15 @@ def shrunk(network: TwoLayer, dataset: Dataset, epsilon: float) -> TwoLayer:
         network: in float64.
         dataset: in float64.
         epsilon: mean square error.
+        constant: whether c' is free; otherwise the network is s f.
     """
-    f = network(dataset.x) - network.c
-    values, labels = f - f.mean(), dataset.y - dataset.y.mean()
+    f = network(dataset.x) - network.c * constant
+    values, labels = (f - f.mean(), dataset.y - dataset.y.mean()) if constant else (f, dataset.y)
     square, product = float(np.mean(values**2)), float(np.mean(values * labels))
     excess = float(np.mean(labels**2)) - epsilon * (1.0 - 1e-12)
     discriminant = max(product**2 - square * excess, 0.0)
     scale = max((product - math.sqrt(discriminant)) / square, 0.0) if square > 0 else 0.0
-    c = float(dataset.y.mean() - scale * f.mean())
+    c = float(dataset.y.mean() - scale * f.mean()) if constant else scale * float(network.c)
     return TwoLayer(network.W, network.b, scale * network.a, c, network.activation)
 
 
@@ -45,8 +46,10 @@ def interpolating(network: TwoLayer, dataset: Dataset, biases: bool = True) -> T
 
     Where a kink lies at a point and stops them, the least relative change of a follows, and of c.
 
-    With slopes D_il = psi'(w_l . x_i + b_l) a step solves (K + 1) u = y - f for the kernel
-    K_ij = (x_i . x_j + 1) sum_l D_il D_jl a_l^2 m_l, m_l = ||w_l||^2, and moves w_l by a_l m_l sum_i u_i D_il x_i.
+    With slopes D_il = psi'(w_l . x_i + b_l) a step solves (K + m) u = y - f for the kernel
+    K_ij = (x_i . x_j + 1) sum_l D_il D_jl a_l^2 m_l and moves w_l by a_l m_l sum_i u_i D_il x_i, b_l and c likewise.
+    m_l is ||w_l||^2 + b_l^2 in units of the points' length, and a little for neurons that are 0; m, for c, is the mean
+    of K_ii.
 
     Args:
         network: in float64, near an exact fit.

@@ -119,9 +119,7 @@ def _finished(network: TwoLayer, dataset: Dataset, config: FrontierConfig) -> Tw
     if config.exact:
         exact = interpolating(network, dataset, biases=not config.quadratic)
         return exact if _fits(exact(dataset.x) - dataset.y, dataset, config) else network
-    if config.quadratic:
-        return network.astype(np.float32)
-    network = shrunk(network, dataset, config.epsilon * (1.0 - _ROUNDING))
+    network = shrunk(network, dataset, config.epsilon * (1.0 - _ROUNDING), constant=not config.quadratic)
     return network.astype(np.float32)
 
 

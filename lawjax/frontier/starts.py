@@ -72,7 +72,8 @@ def starts_of(number: int, problem: Problem, config: FrontierConfig) -> Iterator
         config: how.
 
     Raises:
-        UserError: an invalid data set, k < 1, nothing to start from, initial networks of another dimension.
+        UserError: an invalid data set, k < 1, nothing to start from, initial networks of another dimension or
+            activation, quadratic ones with biases.
     """
     k = problem.k
     if k < 1:
@@ -94,6 +95,8 @@ def starts_of(number: int, problem: Problem, config: FrontierConfig) -> Iterator
     for i, network in enumerate(problem.initial):
         if network.dimension != d or network.activation != config.activation:
             raise UserError(f"{network!r} cannot start a search in dimension {d} for {config.activation}.")
+        if config.quadratic and (np.any(network.b) or np.any(network.c)):
+            raise UserError(f"{network!r} has biases or a constant, which quadratic forms have not here.")
         of_noise, of_factor = jax.random.split(jax.random.fold_in(key, config.starts + i))
         params, signs = _unfolded(resized(network, k), centre, length, config)
         noise = _START * np.asarray(jax.random.normal(of_noise, params.W.shape))  # so that split neurons part

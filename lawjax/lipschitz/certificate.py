@@ -16,7 +16,7 @@ matrix of the v'_l alone. Whatever weights a solver returns, the bound is then c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +33,7 @@ from lawjax.lipschitz.rows import centred_rows, proved_bound, rows_of_cases
 from lawjax.lipschitz.slopes import cases, slope_intervals
 from lawjax.network import TwoLayer
 
+UNCHECKABLE = "This bound is beyond what float64 can check; rescale the network."
 _CASE_STEPS = 1000.0  # operations for each entry of a case's rows and column of the factor, roughly
 _CASE_WORK = 5e12  # operations that all cases of a network may cost
 
@@ -93,13 +94,28 @@ class Certificate:
             "cases": cases,
             "crowd": None if self.crowd is None else list(self.crowd),
         }
-        bound, more = self.bound, 1e-15
-        while not check.proves(host.W, host.b, host.a, host.activation, statement, float(bound)):
-            bound, more = self.bound * (1.0 + more), 4.0 * more
-            if more > 1e-6:
-                raise UserError("This bound is beyond what float64 can check; rescale the network.")
+        try:
+            bound = least_proved(
+                self.bound, lambda bound: check.proves(host.W, host.b, host.a, host.activation, statement, bound)
+            )
+        except OverflowError:
+            raise UserError(UNCHECKABLE) from None
         name = check.digest((host.W, host.b, host.a, host.c), host.activation)
-        return {"kind": check.KIND, "network": name, "bound": float(bound), **statement}
+        return {"kind": check.KIND, "network": name, "bound": bound, **statement}
+
+
+def least_proved(bound: float, proves: Callable[[float], bool]) -> float:
+    """A bound that the checker takes, larger by as little as it asks for: it counts roundings more simply.
+
+    Raises:
+        UserError: there is none near.
+    """
+    tried, more = float(bound), 1e-15
+    while not proves(tried):
+        tried, more = float(bound * (1.0 + more)), 4.0 * more
+        if more > 1e-6:
+            raise UserError(UNCHECKABLE)
+    return tried
 
 
 def certify(network: TwoLayer, domain: str = "space", radius: float = 1.0, tangential: bool = False) -> Certificate:

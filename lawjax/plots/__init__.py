@@ -11,6 +11,7 @@ from lawjax.plots.choices import factors
 from lawjax.plots.constructions import constructions
 from lawjax.plots.experiments import figure1, figure2, figure3
 from lawjax.plots.frontier import (
+    USUAL,
     frontier_constant,
     frontier_constructions,
     frontier_depth,
@@ -22,6 +23,7 @@ from lawjax.plots.frontier import (
 from lawjax.plots.lower_bounds import lower_bounds
 
 __all__ = [
+    "USUAL",
     "DPI",
     "capacity",
     "constructions",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -150,7 +150,11 @@ def frontier_factors(table: pl.DataFrame) -> Figure:
             for i, (value, part) in enumerate(_by(own, factor)):
                 x = np.sqrt((part["n"] / part["k"]).to_numpy())
                 label = _setting(factor, value)
-                axes.plot(*medians(x, part["upper"].to_numpy()), marker=_MARKERS[i], color=_COLOURS[i], label=label)
+                axes.plot(
+                    *medians(x, part["upper"].to_numpy()),
+                    **_look(i),
+                    label=label,
+                )
             axes.set(xscale="log", yscale="log", xlabel=_ROOT, title=title)
             axes.legend(fontsize=8, loc="upper left" if factor == "fit" else "lower right")
             one_two_five(axes.xaxis)
@@ -179,7 +183,7 @@ def frontier_constructions(table: pl.DataFrame) -> Figure:
     with style():
         figure = Figure(figsize=(7.2, 5.4), layout="constrained")
         axes = figure.subplots()
-        _draw_one_size(axes, rows)
+        _draw_one_size(axes, rows, room=12.0)
         axes.set_ylabel("Lip(f) near the unit sphere")
         write_caption(
             figure,
@@ -256,10 +260,15 @@ def frontier_constant(table: pl.DataFrame) -> Figure:
         for i, (fit, ratio) in enumerate(curves.select("fit", "ratio").iter_rows()):
             own = rows.filter(fit=fit, ratio=ratio)
             x, low, high = (own[column].to_numpy().astype(float) for column in ("n", "low", "high"))
-            axes.vlines(x, low, high, colors=_COLOURS[i], linewidth=1.5)
-            axes.scatter(x, high, s=9, color=_COLOURS[i])
+            axes.vlines(x, low, high, colors=_look(i)["color"], linewidth=1.5)
+            axes.scatter(x, high, s=9, color=_look(i)["color"])
             label = f"n/d = {ratio}, {_setting('fit', fit)}"
-            axes.plot(*medians(x, high), marker=_MARKERS[i], color=_COLOURS[i], markersize=5, label=label)
+            axes.plot(
+                *medians(x, high),
+                **_look(i),
+                markersize=5,
+                label=label,
+            )
         axes.axhline(0.25, linestyle="--", color="#000000", linewidth=1.2, label=_PROVED)
         sizes = sorted(rows["n"].unique())
         axes.set(xscale="log", xlabel="n   (points)", ylabel=r"least Lip(f) $\cdot\,\sqrt{k/n}$ on $R^d$")
@@ -309,7 +318,7 @@ def _flat_n(found: pl.DataFrame) -> int:
     return int(counts["n"][-1])
 
 
-def _draw_one_size(axes: Axes, rows: pl.DataFrame) -> None:
+def _draw_one_size(axes: Axes, rows: pl.DataFrame, room: float = 3.2) -> None:
     for source, (colour, marker, label) in _KINDS.items():
         own = rows.filter(source=source)
         if own.is_empty():
@@ -329,7 +338,7 @@ def _draw_one_size(axes: Axes, rows: pl.DataFrame) -> None:
     axes.plot(*theorem4, "--", color="#000000", linewidth=1.2, label="Theorem 4 with this error: none is below")
     axes.plot(*floor, ":", color="#009E73", label="floor of this data: no function is below")
     axes.set(xscale="log", yscale="log", xlabel=_ROOT, ylabel=r"Lip(f) on $R^d$")
-    _legend(axes, "upper left", 3.2)
+    _legend(axes, "upper left", room)
 
 
 def _draw_collapse(axes: Axes, found: pl.DataFrame, by: Literal["n", "d"]) -> None:
@@ -340,8 +349,7 @@ def _draw_collapse(axes: Axes, found: pl.DataFrame, by: Literal["n", "d"]) -> No
         k = own["k"].to_numpy()
         axes.plot(
             *medians(k / (n if by == "n" else d), own["upper"].to_numpy() * np.sqrt((k if by == "n" else d) / n)),
-            marker=_MARKERS[i % len(_MARKERS)],
-            color=_COLOURS[i % len(_COLOURS)],
+            **_look(i),
             label=f"n = {n:,}, d = {d}",
         )
     factor = r"\sqrt{k/n}" if by == "n" else r"\sqrt{d/n}"
@@ -350,6 +358,11 @@ def _draw_collapse(axes: Axes, found: pl.DataFrame, by: Literal["n", "d"]) -> No
     )
     _legend(axes, "upper left", 1.6)
     axes.legend(fontsize=8, loc="upper left", ncols=2)
+
+
+def _look(i: int) -> dict[str, Any]:
+    """Marker and colour of curve i."""
+    return {"marker": _MARKERS[i % len(_MARKERS)], "color": _COLOURS[i % len(_COLOURS)]}
 
 
 def _range(values: pl.Series) -> tuple[float, float]:

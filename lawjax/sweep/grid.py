@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from lawjax.errors import UserError
 
@@ -42,7 +44,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         """Check sizes."""
-        _check_positive(n=self.n, d=self.d, k=self.k, seeds=(self.seeds,))
+        check_positive(n=self.n, d=self.d, k=self.k, seeds=(self.seeds,))
 
     def networks(self) -> list[NetworkId]:
         """The identities, each once."""
@@ -72,7 +74,7 @@ class WidthRuleGrid:
 
     def __post_init__(self) -> None:
         """Check sizes."""
-        _check_positive(n=(self.n,), d=self.d, seeds=(self.seeds,))
+        check_positive(n=(self.n,), d=self.d, seeds=(self.seeds,))
 
     def networks(self) -> list[NetworkId]:
         """The identities, each once: where 10n/d rounds to n, one network stands for both rules."""
@@ -104,7 +106,7 @@ class CapacityGrid:
 
     def __post_init__(self) -> None:
         """Check sizes."""
-        _check_positive(d=self.d, n_over_d=self.n_over_d, seeds=(self.seeds,))
+        check_positive(d=self.d, n_over_d=self.n_over_d, seeds=(self.seeds,))
         if not self.kd_over_n or min(self.kd_over_n) <= 0:
             raise UserError(f"The grid's kd_over_n must be positive numbers, not {self.kd_over_n}.")
 
@@ -130,7 +132,12 @@ class CapacityGrid:
 WIDTH_RULES = {"k = n": lambda n, d: n, "k = 10n/d": lambda n, d: max(1, round(10 * n / d))}
 
 
-def _check_positive(**sizes: tuple[int, ...]) -> None:
+def check_positive(**sizes: Any) -> None:
+    """Check numbers by name: whole ones, tuples of them, or tuples of these.
+
+    Raises:
+        UserError: one is below 1, or a tuple is empty.
+    """
     for name, values in sizes.items():
-        if not values or min(values) < 1:
+        if np.size(values) == 0 or np.min(values) < 1:
             raise UserError(f"The grid's {name} must be whole numbers of at least 1, not {values}.")

@@ -101,8 +101,6 @@ def run(
         UserError: the grid is empty; the directory belongs to another configuration or process, or cannot be written.
     """
     index, shards = shard
-    if not 1 <= index <= shards:
-        raise UserError(f"The shard must be i/N with 1 <= i <= N, not {index}/{shards}.")
     asked = config.grid.networks()
     if not asked:
         raise UserError("The grid asks for no network: every d or k is above every n; ask for smaller d and k.")

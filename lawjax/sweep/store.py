@@ -87,10 +87,12 @@ class Store:
             shard: (i, N). Different shards of one N may write at a time, shards of different N overlap.
 
         Raises:
-            UserError: it holds another configuration or something else, another process writes to it, or it cannot be
-                written.
+            UserError: no such shard, it holds another configuration or something else, another process writes to it, or
+                it cannot be written.
         """
         index, shards = shard
+        if not 1 <= index <= shards:
+            raise UserError(f"The shard must be i/N with 1 <= i <= N, not {index}/{shards}.")
         try:
             for folder in (self.paths.results, self.paths.networks, self.paths.in_flight, self.paths.figures):
                 folder.mkdir(parents=True, exist_ok=True)
