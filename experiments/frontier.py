@@ -38,7 +38,7 @@ from lawjax import (
     report,
 )
 from lawjax.frontier import EXACT, FrontierConfig, Problem, epsilon_of, search_all
-from lawjax.lipschitz import Bracket, max_random_gradient
+from lawjax.lipschitz import Bracket, max_random_gradient, path_product
 from lawjax.lipschitz.brackets import brackets
 from lawjax.sweep.grid import WIDTH_RULES, check_positive
 from lawjax.sweep.jobs import Job, job_table, run_jobs
@@ -360,6 +360,7 @@ def summary(table: pl.DataFrame) -> str:
             f"| {row['narrow']:.3f} | {row['least']:.3f} | {row['at']} |"
         )
     lines += ["\n## In units of sqrt(n / min(k, d))\n", *_in_units_of_the_bend(table)]
+    lines += ["\n## Beside what no certificate can beat\n", _beside_the_least(table)]
     lines += ["\n## k = n and k = 10n/d against d\n", *_against_d(table)]
     names = ("source", "model", "activation", "fit", "domain", "effort", "n", "d", "k")
     lines += [
@@ -392,6 +393,17 @@ def _in_units_of_the_bend(table: pl.DataFrame) -> list[str]:
     return lines
 
 
+def _beside_the_least(table: pl.DataFrame) -> str:
+    """The path product, and the certificate over the least that one with this path product can have."""
+    found = plots.usual(table).filter("fitted", source="frontier")
+    least = found["path"] / 2 / found.select(pl.min_horizontal(pl.col("k") + 1, "d").sqrt()).to_series()
+    over, in_units = (found["upper"] / least).to_numpy(), (found["path"] / found["n"].sqrt()).to_numpy()
+    return (
+        f"Path products are {in_units.min():.2f} to {in_units.max():.2f} sqrt(n). Certificates are {over.min():.3f} to "
+        f"{over.max():.3f} times half of them over sqrt(min(k + 1, d)), {np.median(over):.3f} in the median."
+    )
+
+
 def _spread(rows: pl.DataFrame) -> str:
     """The largest certificate of a start that fits over the least, the worst of the seeds."""
     kept = [[upper for upper in uppers if upper is not None] for uppers in rows["uppers"].to_list()]
@@ -420,6 +432,10 @@ def _against_d(table: pl.DataFrame) -> list[str]:
 def plot(out: Path) -> None:
     """Draw the figures and write the summary."""
     table = job_table(out, ("source", "model", "activation", "fit", "domain", "effort", "n", "d", "k", "seed"))
+    stored = RunPaths(out).networks
+    table = table.with_columns(
+        path=pl.Series([path_product(TwoLayer.load(stored / f"{name}.npz")) for name in table["network"]])
+    )
     figures = {
         "law": plots.frontier_law(table),
         "flat": plots.frontier_flat(table),

@@ -1,5 +1,6 @@
 """Rows of independent jobs: stored one by one, resumed, refused in a run of another configuration; their scripts."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -66,6 +67,41 @@ def test_mistakes_are_named(tmp_path):
         next((tmp_path / "results").glob("row-*.json")).write_text(damaged)
         with pytest.raises(UserError, match="remove it"):
             job_table(tmp_path, ("n",))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "changes", "words"),
+    [
+        ("frontier", "Frontiers", {"ratios": (0,)}, "ratios"),
+        ("frontier", "Frontiers", {"sizes": ((100, 0),)}, "sizes"),
+        ("frontier", "Frontiers", {"fits": ("foo",)}, "'foo'"),
+        ("frontier", "Frontiers", {"fits": ("0",)}, "'0'"),
+        ("frontier", "Frontiers", {"models": ("x",)}, "clustered"),
+        ("frontier", "Frontiers", {"activations": ("spline",)}, "spline"),
+        ("constant", "Constants", {"n": (4,), "ratios": (8,)}, "d = n/ratio"),
+        ("constant", "Constants", {"widths": (float("nan"),)}, "widths"),
+        ("constant", "Constants", {"fits": ("2",)}, "'2'"),
+        ("depth", "Depths", {"neurons": (3,)}, "even"),
+        ("depth", "Depths", {"epsilon": 0.0}, "epsilon"),
+        ("depth", "Depths", {"seeds": 0}, "seeds"),
+        ("lower_bounds", "Sizes", {"d": 0}, "'s d "),
+        ("constructions", "Ladders", {"grouped": ((10, -1, 3),)}, "grouped"),
+    ],
+)
+def test_wrong_fields_are_named_before_anything_is_run(name, kind, changes, words, monkeypatch):
+    spec = importlib.util.spec_from_file_location(f"experiment_{name}", EXPERIMENTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    with pytest.raises(UserError, match=words):
+        getattr(module, kind)(**changes)
+
+
+def test_a_shard_that_is_none_is_refused(tmp_path):
+    for shard in ((3, 2), (0, 2), (0, 0)):
+        with pytest.raises(UserError, match="1 <= i <= N"):
+            run_jobs(tmp_path / "run", {"a": 1}, JOBS, lambda kind, n: {}, shard, progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ _KINDS = {
     "caps": ("#D55E00", "^", "caps of section 3.2, k = n"),
     "form": ("#000000", "s", "smoothest quadratic form, k = d"),
 }
+_DASHES = ("-", ":", "-.")
 _PROVED = r"proved for exact fits without biases, $k \leq d$, W of full rank"
 _ROOT = r"$\sqrt{n/k}$"
 USUAL = {"model": "gaussian", "activation": "relu", "fit": "0.02", "domain": "space", "effort": 1}
@@ -256,19 +257,16 @@ def frontier_constant(table: pl.DataFrame) -> Figure:
     with style():
         figure = Figure(figsize=(7.2, 5.0), layout="constrained")
         axes = figure.subplots()
-        curves = rows.group_by("fit", "ratio", maintain_order=True).agg(pl.len()).sort("fit", "ratio")
-        for i, (fit, ratio) in enumerate(curves.select("fit", "ratio").iter_rows()):
-            own = rows.filter(fit=fit, ratio=ratio)
-            x, low, high = (own[column].to_numpy().astype(float) for column in ("n", "low", "high"))
-            axes.vlines(x, low, high, colors=_look(i)["color"], linewidth=1.5)
-            axes.scatter(x, high, s=9, color=_look(i)["color"])
-            label = f"n/d = {ratio}, {_setting('fit', fit)}"
-            axes.plot(
-                *medians(x, high),
-                **_look(i),
-                markersize=5,
-                label=label,
-            )
+        fits = sorted(rows["fit"].unique())
+        for i, ratio in enumerate(sorted(rows["ratio"].unique())):
+            for own in rows.filter(ratio=ratio).partition_by("fit"):
+                fit = own["fit"][0]
+                x, low, high = (own[column].to_numpy().astype(float) for column in ("n", "low", "high"))
+                axes.vlines(x, low, high, colors=_look(i)["color"], linewidth=1.5)
+                axes.scatter(x, high, s=9, color=_look(i)["color"])
+                dash = _DASHES[fits.index(fit) % len(_DASHES)]
+                label = f"n/d = {ratio}, {_setting('fit', fit)}"
+                axes.plot(*medians(x, high), **_look(i), linestyle=dash, markersize=5, label=label)
         axes.axhline(0.25, linestyle="--", color="#000000", linewidth=1.2, label=_PROVED)
         sizes = sorted(rows["n"].unique())
         axes.set(xscale="log", xlabel="n   (points)", ylabel=r"least Lip(f) $\cdot\,\sqrt{k/n}$ on $R^d$")
