@@ -5,8 +5,9 @@
 Lip >= c sqrt(n/k) for all networks that fit asks for a c that does not fall to 0. At a fixed n/d, the smoothest
 networks that the search of `lawjax.frontier` finds are nearest to the law where k is about sqrt(n), far from both
 k = n/d and k = d; their certificates there are measured for n up to 1600, Gaussian data, ReLU on R^d, epsilon = 0.02
-and exact fits, three seeds. Preset paper: a quarter of an hour on two CPU cores. Writes networks/*.npz with a certificate each
-(`lawjax check runs/constant`), figures/constant.{png,pdf}, summary.md and table.parquet in the run directory.
+and exact fits, three seeds. Preset paper: a quarter of an hour on two CPU cores. Writes networks/*.npz with a
+certificate each (`lawjax check runs/constant`), figures/constant.{png,pdf}, summary.md and table.parquet in the run
+directory.
 """
 
 from __future__ import annotations
