@@ -1,4 +1,4 @@
-"""The search for the smoothest networks: many at once against one at a time, and quadratic forms against the optimum.
+"""The search for the smoothest networks: many at once against one, quadratic forms against the optimum, other starts.
 
     python benchmarks/frontier.py
 
@@ -9,17 +9,19 @@ time, compilation included. The convex optimum is that of `lawjax.constructions.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import jax
 from common import machine
 
-from lawjax import bracket, cli, constructions, data, keys
+from lawjax import TrainingConfig, bracket, cli, constructions, data, keys, memorize
 from lawjax.frontier import FrontierConfig, Problem, search
 from lawjax.frontier.batches import descended
 from lawjax.frontier.starts import starts_of
 
 SIZES = ((200, 50, 20, 12), (400, 100, 40, 6), (400, 100, 400, 4))  # n, d, k, searches
 FORMS = ((50, 20), (100, 30), (200, 30), (200, 60), (400, 40))  # n, d = k
+STARTED = ((400, 100, 20), (400, 100, 40), (400, 100, 100))
 STEPS = 2000
 
 
@@ -58,6 +60,17 @@ def form(n: int, d: int) -> str:
     return f"| ({n}, {d}) | {best:.4f} | {found.bracket.upper / best:.4f} | {middle - begun:.1f} | {end - middle:.1f} |"
 
 
+def origins(n: int, d: int, k: int) -> str:
+    """One row: certificates from random starts, from Adam's network, from half and from twice as many neurons."""
+    dataset, key = data.gaussian(keys.data_key(n, d, 0), n, d), keys.weights_key(n, d, 0)
+    config = FrontierConfig(steps=12_000)
+    uppers = list(search(dataset, k, config, key).uppers)
+    trained = memorize(dataset, k, key, TrainingConfig(epsilon=0.02))[0].network
+    initial = [trained, *(search(dataset, width, config, key).network for width in (k // 2, 2 * k))]
+    uppers += list(search(dataset, k, replace(config, starts=0), key, initial).uppers)
+    return f"| ({n}, {d}, {k}) | {' | '.join(f'{upper:.4f}' for upper in uppers)} |"
+
+
 def main() -> None:
     """The command line."""
     print(f"{machine()}. {STEPS} steps.\n")
@@ -69,6 +82,14 @@ def main() -> None:
     print("| (n, d) | convex optimum | search / optimum | solver (s) | search (s) |\n" + "| --- " * 5 + "|")
     for sizes in FORMS:
         print(form(*sizes), flush=True)
+    print("\nWhere searches start: certificates after 12 000 steps.\n")
+    print(
+        "| (n, d, k) | random | random | Adam's network | k/2 neurons, split | 2k neurons, merged |\n"
+        + "| --- " * 6
+        + "|"
+    )
+    for sizes in STARTED:
+        print(origins(*sizes), flush=True)
 
 
 if __name__ == "__main__":
