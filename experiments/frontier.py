@@ -5,7 +5,7 @@
 Conjecture 1 speaks of every network that fits; this searches for the smoothest (`lawjax.frontier`). Preset paper: three
 seeds, n up to 1000; six (n, d) with k from 2n/d to n; k = n and k = 10n/d over d = 25 to 400; epsilon = 0.02, 0.1, 0.5
 and exact fits; Gaussian and sphere data, bounds on R^d and on the sphere; other activations, low-rank, clustered and
-real data; a search ten times as long. About half an hour on two CPU cores; preset laptop: four minutes. Expected:
+real data; a search ten times as long. About half an hour on two CPU cores; preset laptop: five. Expected:
 about 1.2 sqrt(n/k) at small k, two to four times below Adam's networks. Writes networks/*.npz with a certificate
 each (`lawjax check runs/frontier`), figures, summary.md and table.parquet in the run directory.
 """
