@@ -72,7 +72,7 @@ class Constants:
 
 
 PRESETS = {
-    "smoke": Constants(n=(40, 60), ratios=(4,), widths=(1.0, 1.4), fits=("0.02",), steps=500, seeds=2),
+    "smoke": Constants(n=(40,), ratios=(2,), widths=(1.0, 1.4), fits=("0.02",), steps=300, seeds=3),
     "laptop": Constants(n=(100, 200, 400), steps=6000, seeds=2),
     "paper": Constants(),
 }
