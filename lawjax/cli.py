@@ -334,7 +334,7 @@ class Frontier:
     seed: int = 0
 
     def __call__(self) -> None:
-        """Search, write, and print the bracket; exits with 1 where no start fits."""
+        """Search, write, and print the bracket; nothing is written where no start fits."""
         import json
 
         from tqdm import tqdm
@@ -357,8 +357,8 @@ class Frontier:
                 f"No start fits: the best has loss {found.loss:.3g}, |f(x_i) - y_i| up to {found.fit_error:.3g}. "
                 "Ask for more neurons, starts or steps."
             )
+        found.network.save(self.network)  # first, as a bound may be beyond what can be checked
         record = found.bracket.certificate.record(found.network)
-        found.network.save(self.network)
         certificate.write_text(json.dumps(record) + "\n", encoding="utf-8")
         print(
             f"{found.network!r}\nloss {found.loss:.6g}, |f(x_i) - y_i| at most {found.fit_error:.3g}; "

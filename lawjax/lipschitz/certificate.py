@@ -33,7 +33,6 @@ from lawjax.lipschitz.rows import centred_rows, proved_bound, rows_of_cases
 from lawjax.lipschitz.slopes import cases, slope_intervals
 from lawjax.network import TwoLayer
 
-UNCHECKABLE = "This bound is beyond what float64 can check; rescale the network."
 _CASE_STEPS = 1000.0  # operations for each entry of a case's rows and column of the factor, roughly
 _CASE_WORK = 5e12  # operations that all cases of a network may cost
 
@@ -94,12 +93,9 @@ class Certificate:
             "cases": cases,
             "crowd": None if self.crowd is None else list(self.crowd),
         }
-        try:
-            bound = least_proved(
-                self.bound, lambda bound: check.proves(host.W, host.b, host.a, host.activation, statement, bound)
-            )
-        except OverflowError:
-            raise UserError(UNCHECKABLE) from None
+        bound = least_proved(
+            self.bound, lambda bound: check.proves(host.W, host.b, host.a, host.activation, statement, bound)
+        )
         name = check.digest((host.W, host.b, host.a, host.c), host.activation)
         return {"kind": check.KIND, "network": name, "bound": bound, **statement}
 
@@ -111,11 +107,14 @@ def least_proved(bound: float, proves: Callable[[float], bool]) -> float:
         UserError: there is none near.
     """
     tried, more = float(bound), 1e-15
-    while not proves(tried):
-        tried, more = float(bound * (1.0 + more)), 4.0 * more
-        if more > 1e-6:
-            raise UserError(UNCHECKABLE)
-    return tried
+    try:
+        while more < 1e-6:
+            if proves(tried):
+                return tried
+            tried, more = float(bound * (1.0 + more)), 4.0 * more
+    except OverflowError:  # sizes that are not checked
+        pass
+    raise UserError("This bound is beyond what float64 can check; rescale the network.")
 
 
 def certify(network: TwoLayer, domain: str = "space", radius: float = 1.0, tangential: bool = False) -> Certificate:

@@ -205,12 +205,7 @@ def frontier_depth(table: pl.DataFrame) -> Figure:
     Raises:
         UserError: a missing column, or no networks that fit.
     """
-    missing = {"layers", "neurons", "n", "d", "seed", "fitted", "lower", "upper"} - set(table.columns)
-    if missing or table.is_empty():
-        raise UserError(f"The table lacks {', '.join(sorted(missing)) or 'rows'}; run experiments/depth.py.")
-    rows = table.filter(FITTED)
-    if rows.is_empty():
-        raise UserError("None of the networks fits; ask for more steps or neurons.")
+    rows = _fitted(table, {"layers", "neurons", "n", "d", "seed", "fitted", "lower", "upper"}, "depth")
     with style():
         figure = Figure(figsize=(7.2, 5.0), layout="constrained")
         axes = figure.subplots()
@@ -243,12 +238,7 @@ def frontier_constant(table: pl.DataFrame) -> Figure:
     Raises:
         UserError: a missing column, or no networks that fit.
     """
-    missing = {"fit", "ratio", "n", "d", "k", "seed", "fitted", "lower", "upper"} - set(table.columns)
-    if missing or table.is_empty():
-        raise UserError(f"The table lacks {', '.join(sorted(missing)) or 'rows'}; run experiments/constant.py.")
-    rows = table.filter(FITTED)
-    if rows.is_empty():
-        raise UserError("None of the networks fits; ask for more steps or neurons.")
+    rows = _fitted(table, {"fit", "ratio", "n", "d", "k", "seed", "fitted", "lower", "upper"}, "constant")
     root = (pl.col("k") / pl.col("n")).sqrt()
     rows = rows.with_columns(low=pl.col("lower") * root, high=pl.col("upper") * root)
     medians_ = rows.group_by("fit", "ratio", "n", "k").agg(pl.col("high").median())
@@ -284,10 +274,18 @@ def frontier_constant(table: pl.DataFrame) -> Figure:
     return figure
 
 
-def _check(table: pl.DataFrame) -> None:
-    missing = _COLUMNS - set(table.columns)
+def _check(table: pl.DataFrame, columns: set[str] = _COLUMNS, experiment: str = "frontier") -> None:
+    missing = columns - set(table.columns)
     if missing or table.is_empty():
-        raise UserError(f"The table lacks {', '.join(sorted(missing)) or 'rows'}; run experiments/frontier.py.")
+        raise UserError(f"The table lacks {', '.join(sorted(missing)) or 'rows'}; run experiments/{experiment}.py.")
+
+
+def _fitted(table: pl.DataFrame, columns: set[str], experiment: str) -> pl.DataFrame:
+    _check(table, columns, experiment)
+    rows = table.filter(FITTED)
+    if rows.is_empty():
+        raise UserError("None of the networks fits; ask for more steps or neurons.")
+    return rows
 
 
 def _found(rows: pl.DataFrame) -> pl.DataFrame:
