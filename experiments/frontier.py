@@ -359,6 +359,7 @@ def summary(table: pl.DataFrame) -> str:
             f"| {row['n']} | {row['d']} | {row['k']} | {row['exponent']} | {row['within']} "
             f"| {row['narrow']:.3f} | {row['least']:.3f} | {row['at']} |"
         )
+    lines += ["\n## Beside Adam's networks and what is impossible\n", *_beside(table)]
     lines += ["\n## In units of sqrt(n / min(k, d))\n", *_in_units_of_the_bend(table)]
     lines += ["\n## Beside what no certificate can beat\n", _beside_the_least(table)]
     lines += ["\n## k = n and k = 10n/d against d\n", *_against_d(table)]
@@ -378,6 +379,46 @@ def summary(table: pl.DataFrame) -> str:
             cells += ["-"] * 5
         lines.append("| " + " | ".join([*map(str, key), *cells]) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _beside(table: pl.DataFrame) -> list[str]:
+    """How tight brackets are, and ratios to Adam's networks, proxies, impossible bounds and other starts."""
+    fitted = table.filter("fitted", source="frontier").with_columns(ratio=pl.col("upper") / pl.col("lower"))
+    relu = fitted.filter(activation="relu")
+    narrow = pl.col("k") <= pl.col("d")
+    found = plots.usual(fitted)
+    adam = plots.usual(table).filter("fitted", source="adam")
+    pairs = found.join(adam, on=["n", "d", "k", "seed"], suffix="_adam")
+    starts = [[upper for upper in uppers if upper is not None] for uppers in fitted["uppers"].to_list()]
+    spread = pl.Series([max(uppers) / min(uppers) for uppers in starts if len(uppers) > 1], dtype=pl.Float64)
+    impossible = pl.max_horizontal("floor", "theorem4")
+    least = fitted.filter(model="gaussian", activation="relu", domain="space", effort=1).with_columns(
+        constant=pl.col("upper") * (pl.col("k") / pl.col("n")).sqrt()
+    )
+    of_fits = least.sort("constant").group_by("fit", maintain_order=True).first()
+    return [
+        "| of networks that fit | least | median | 90 % | largest |",
+        "| --- " * 5 + "|",
+        _quantiles("upper/lower, ReLU, k <= d", relu.filter(narrow)["ratio"]),
+        _quantiles("upper/lower, ReLU, k > d", relu.filter(~narrow)["ratio"]),
+        _quantiles("lower bound of Adam's network / certificate", pairs["lower_adam"] / pairs["upper"]),
+        _quantiles("proxy / lower bound", found["proxy"] / found["lower"]),
+        _quantiles(
+            "certificate / larger of data floor and Theorem 4", found.select(pl.col("upper") / impossible).to_series()
+        ),
+        _quantiles("steepest start that fits / smoothest", spread),
+        "\nLeast certificate sqrt(k/n), Gaussian data, ReLU, R^d: "
+        + ", ".join(
+            f"{row['constant']:.3f} for {row['fit']} at {(row['n'], row['d'], row['k'])}"
+            for row in of_fits.sort("fit").iter_rows(named=True)
+        )
+        + f". Starts that differ by over 20 %: {int((spread > 1.2).sum())} of {len(spread)}.",
+    ]
+
+
+def _quantiles(name: str, values: pl.Series) -> str:
+    shown = (values.quantile(q, "linear") for q in (0.0, 0.5, 0.9, 1.0))
+    return f"| {name} | " + " | ".join("-" if value is None else f"{value:.3f}" for value in shown) + " |"
 
 
 def _in_units_of_the_bend(table: pl.DataFrame) -> list[str]:

@@ -334,3 +334,9 @@ def test_the_smoothest_form_whose_eigenvalues_are_all_alike(tmp_path):
     form.save(tmp_path / "f.npz")
     record = certify(form, "sphere").record(form)
     assert verdict(tmp_path, record)[0] and record["bound"] <= certify(form, "sphere").bound * (1 + 1e-9)
+
+
+def test_sizes_that_are_not_checked_are_one_sentence():
+    f = TwoLayer([[1.0, 0.0], [0.0, 1e-80]], np.zeros(2), np.ones(2))
+    with pytest.raises(UserError, match="rescale the network"):
+        certify(f).record(f)
