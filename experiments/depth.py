@@ -23,6 +23,7 @@ from lawjax.frontier import FrontierConfig, search, search_deep
 from lawjax.sweep.grid import check_positive
 from lawjax.sweep.jobs import Job, job_table, run_jobs
 from lawjax.sweep.paths import RunPaths
+from lawjax.sweep.store import Store
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ def summary(table: pl.DataFrame) -> str:
 def plot(out: Path) -> None:
     """Draw the figure and write the summary."""
     table = job_table(out, ("neurons", "layers", "seed"))
-    report.write(out, table, {"depth": plots.frontier_depth(table)}, summary(table))
+    epsilon = Store(out).read_config()["configuration"]["epsilon"]
+    report.write(out, table, {"depth": plots.frontier_depth(table, epsilon)}, summary(table))
 
 
 if __name__ == "__main__":

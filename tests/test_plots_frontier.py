@@ -123,7 +123,7 @@ def test_depth_has_a_curve_for_each_number_of_layers():
         for layers in (1, 2)
         for m in (4, 8, 16)
     ]
-    figure = plots.frontier_depth(pl.DataFrame(rows))
+    figure = plots.frontier_depth(pl.DataFrame(rows), 0.02)
     [axes] = figure.axes
     assert [list(line.get_xdata()) for line in axes.lines] == [[8, 16], [8, 16]]
     assert "2 of 6 did not fit" in caption(figure)
@@ -137,12 +137,13 @@ def test_depth_has_a_curve_for_each_number_of_layers():
         plots.frontier_factors,
         plots.frontier_constructions,
         plots.frontier_constant,
-        plots.frontier_depth,
+        lambda table: plots.frontier_depth(table, 0.02),
     ],
+    ids=["law", "flat", "factors", "constructions", "constant", "depth"],
 )
 def test_other_tables_are_refused(draw, table):
     with pytest.raises(UserError, match="run experiments"):
         draw(pl.DataFrame({"n": [1]}))
-    if draw not in (plots.frontier_depth, plots.frontier_constant):
+    if draw in (plots.frontier_law, plots.frontier_flat, plots.frontier_factors, plots.frontier_constructions):
         with pytest.raises(UserError, match="fits"):
             draw(table.with_columns(fitted=False))

@@ -196,11 +196,12 @@ def frontier_constructions(table: pl.DataFrame) -> Figure:
     return figure
 
 
-def frontier_depth(table: pl.DataFrame) -> Figure:
+def frontier_depth(table: pl.DataFrame, epsilon: float) -> Figure:
     """The smoothest networks of one and of two hidden layers against the number of neurons in all.
 
     Args:
         table: what experiments/depth.py measured.
+        epsilon: mean square error that was allowed.
 
     Raises:
         UserError: a missing column, or no networks that fit.
@@ -221,7 +222,8 @@ def frontier_depth(table: pl.DataFrame) -> Figure:
         _legend(axes, "upper right", 1.2)
         write_caption(
             figure,
-            f"Smoothest networks found, Gaussian data, n = {table['n'][0]:,}, d = {table['d'][0]}. Lines from a "
+            f"Smoothest networks found, Gaussian data, n = {table['n'][0]:,}, d = {table['d'][0]}, "
+            f"\N{GREEK SMALL LETTER EPSILON} = {epsilon:g}. Lines from a "
             "gradient at a point to a certificate, curves through medians of certificates over "
             f"{table['seed'].n_unique()} seeds; {len(table) - len(rows)} of {len(table)} did not fit.",
             100,
