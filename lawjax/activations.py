@@ -67,6 +67,11 @@ class Activation:
         return self.name in ("relu", "leaky_relu", "abs")
 
     @property
+    def is_homogeneous(self) -> bool:
+        """True where psi(c t) = c psi(t) for c > 0."""
+        return self.has_kink or self.name == "identity"
+
+    @property
     def sides(self) -> tuple[float, float]:
         """The slopes left and right of 0 of a piecewise-linear psi: the ends of its slope interval."""
         if self.slope_interval is None or not self.is_piecewise_linear:

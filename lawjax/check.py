@@ -80,15 +80,33 @@ def smooth_slope(activation: str, t: float) -> float:
     return 0.5 * math.erfc(-t / math.sqrt(2)) + t * math.exp(-min(t * t, 1400.0) / 2) / math.sqrt(2 * math.pi)
 
 
+def slope_range(activation: str) -> tuple[float, float] | None:
+    """The interval of psi' on R; a polynomial has one if it is affine. None where none is known."""
+    kind, _, parameters = activation.partition(":")
+    try:
+        if kind == "power" and int(parameters) == 1:
+            return 1.0, 1.0
+        if kind == "polynomial":
+            c = [float(number) for number in parameters.split(",")]
+            if np.isfinite(c).all() and not any(c[2:]):
+                return (c[1], c[1]) if len(c) > 1 else (0.0, 0.0)
+    except ValueError:
+        return None
+    return SLOPES.get(activation)
+
+
 def slopes(W: np.ndarray, b: np.ndarray, activation: str, domain: str, radius: float) -> tuple[Any, Any]:
     """Intervals [alpha_l, beta_l] of slopes on the domain: on a ball or sphere pre-activations are b_l +- R ||w_l||."""
-    low, high = SLOPES[activation]
+    low, high = slope_range(activation) or (-np.inf, np.inf)
     alpha, beta = np.full(len(b), low), np.full(len(b), high)
     if domain == "space":
         return alpha, beta
     reach = radius * safe_norms(W) * (1.0 + g(4))
     if activation in KINKED:
         alpha[b >= reach], beta[-b >= reach] = high, low
+        for i in np.flatnonzero((np.abs(b) < reach) & (np.abs(b) >= reach * (1.0 - 1e-11)) & (b != 0)):
+            if Fraction(float(b[i])) ** 2 >= Fraction(radius) ** 2 * square_of(W[i]):  # tangent, in exact fractions
+                alpha[i] = beta[i] = high if b[i] > 0 else low
     elif activation in TURNS:
         for neuron, (at, far) in enumerate(zip(b, reach, strict=True)):
             first, last = at - far - 4 * U * (abs(at) + far), at + far + 4 * U * (abs(at) + far)
@@ -96,6 +114,19 @@ def slopes(W: np.ndarray, b: np.ndarray, activation: str, domain: str, radius: f
             values = [smooth_slope(activation, t) for t in places]
             alpha[neuron], beta[neuron] = max(low, min(values) - 1e-13), min(high, max(values) + 1e-13)
     return alpha, beta
+
+
+def square_of(row: Any) -> Fraction:
+    """The exact square of a norm."""
+    return sum((Fraction(float(v)) ** 2 for v in row), Fraction(0))
+
+
+def root_below(square: Fraction) -> Fraction:
+    """A number at most the root, to some 100 bits."""
+    if square <= 0:
+        return Fraction(0)
+    shift = 120 + max(0, square.denominator.bit_length() - square.numerator.bit_length())
+    return Fraction(math.isqrt(int(square * 4**shift)), 2**shift)
 
 
 def safe_norms(rows: np.ndarray) -> np.ndarray:
@@ -139,6 +170,8 @@ def each_case(
     domain, radius = statement["domain"], statement["radius"]
     alpha, beta = slopes(W, b, activation, domain, radius)
     leaders = [case["leader"] for case in statement["cases"][:-1]]
+    for i in statement["thin"]:
+        alpha[i] = beta[i] = SLOPES[activation][int(b[i] > 0)]  # outside of its cap
     if leaders:
         low, high = SLOPES[activation]
         n, t, s, cut, size, inside, outside = caps_of(W, b, activation, radius)
@@ -172,6 +205,22 @@ def each_case(
     if leaders:
         lower[leaders] = upper[leaders] = outside[leaders]
     yield lower, upper, 0.0
+
+
+def beside_thin(W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: str, statement: dict[str, Any]) -> Fraction:
+    """What thin caps add to the gradient along the sphere: (beta - alpha) |a| ||w|| sin(angle), 90 degrees at most.
+
+    In the cap the angle between x and w_l is at most the cap's, and ||w||^2 sin^2 = ||w||^2 - b^2 / R^2.
+    """
+    low, high = SLOPES[activation] if statement["thin"] else (0.0, 0.0)
+    total = Fraction(0)
+    for i in statement["thin"]:
+        square = square_of(W[i]) - (Fraction(float(b[i])) / Fraction(statement["radius"])) ** 2
+        if b[i] == 0 or square <= 0:
+            raise ValueError("a thin cap is none")
+        size = root_below(square) * (1 + Fraction(1, 2**60))
+        total += (Fraction(high) - Fraction(low)) * abs(Fraction(float(a[i]))) * size
+    return total
 
 
 class Form(NamedTuple):
@@ -296,30 +345,221 @@ def proves_norm(A: np.ndarray, norm: float) -> bool:
 def proves(W: Any, b: Any, a: Any, activation: str, statement: dict[str, Any], bound: float) -> bool:
     """Whether the weights of every case prove that the gradient is at most `bound` there; a form needs no cases."""
     W, b, a = (np.asarray(array, np.float64) for array in (W, b, a))
+    if statement["tangential"] and W.shape[1] == 1:
+        return bound >= 0  # nothing lies along a sphere of two points
+    if statement["cells"]:
+        return all(square <= Fraction(bound) ** 2 for square in squares_of_cells(W, b, a, activation, statement, bound))
     if not is_moderate(W, a, statement["domain"], statement["radius"]):
         raise OverflowError
     if activation == FORM:
         return proves_form(W, a, statement["radius"], bound)
     active = (a != 0) & W.any(1)
+    thin = beside_thin(W, b, a, activation, statement)
     for (alpha, beta, along), case in zip(each_case(W, b, a, activation, statement), statement["cases"], strict=True):
         free, weights = np.array(case["neurons"], int), np.array(case["weights"], float)
         if weights.shape != (1 + len(free),):
             raise ValueError(f"there are {weights.size} weights where {1 + len(free)} are needed")
         if np.delete((alpha < beta) & active, free).any():
             raise ValueError("a neuron without a weight has an unknown slope")
-        if not (active & ((alpha != 0) | (beta != 0))).any():
+        if not (active & ((alpha != 0) | (beta != 0))).any() and not thin:
             continue  # the gradient is 0
         form = gradient_form(W, a, alpha, beta, free)
-        if statement["crowd"] is not None:
-            caps = caps_of(W, b, activation, statement["radius"])
-            sign = np.where(caps.inside == beta, 1.0, -1.0)[free]
-            rho, kappa = statement["crowd"]
-            form = with_crowd(form, rho, kappa, caps.t[free], caps.n[free], sign)
-        left = (Fraction(bound) ** 2 + Fraction(along) ** 2) / form.unit**2 - form.constant - Fraction(form.slack)
+        if statement["crowd"] is None:
+            if not proves_case(form, weights, Fraction(bound) ** 2 + Fraction(along) ** 2, thin):
+                return False
+            continue
+        caps = caps_of(W, b, activation, statement["radius"])
+        sign = np.where(caps.inside == beta, 1.0, -1.0)[free]
+        rho, kappa = statement["crowd"]
+        form = with_crowd(form, rho, kappa, caps.t[free], caps.n[free], sign)
+        left = Fraction(bound) ** 2 / form.unit**2 - form.constant - Fraction(form.slack)
         mu = float(left / sum(map(Fraction, weights.tolist()))) * (1.0 - g(2))
         if not (0 < mu < np.inf and is_below(form, weights, mu)):
             return False
     return True
+
+
+def proves_case(form: Form, weights: np.ndarray, square: Fraction, beside: Fraction) -> bool:
+    """Whether (||F' r|| + beside)^2 <= square; rows of weight 0 and all errors are added by their lengths."""
+    heavy = (weights > 0) & form.F.any(1)
+    lengths = [*safe_norms(form.F[~heavy & form.F.any(1)]).tolist(), *form.errors.tolist()]
+    left = root_below(square) / form.unit - beside / form.unit - sum(map(Fraction, lengths))
+    if left < 0 or not heavy.any():
+        return left >= 0
+    mu = float(left**2 / sum(map(Fraction, weights[heavy].tolist()))) * (1.0 - g(2))
+    exact = Form(form.F[heavy], np.zeros(int(heavy.sum())), form.unit)
+    return 0 < mu < np.inf and is_below(exact, weights[heavy], mu)
+
+
+# --- Cells, for d <= 2: exact fractions throughout -------------------------------------------------------------------
+
+
+class Line(NamedTuple):
+    """{n . x + c = 0}, and how the gradient jumps to the side where n . x + c > 0."""
+
+    n: tuple[Fraction, Fraction]
+    c: Fraction
+    jump: tuple[Fraction, Fraction]
+
+
+Vector = tuple[Fraction, Fraction]
+
+
+def dot(v: Vector, w: Vector) -> Fraction:
+    """v . w."""
+    return v[0] * w[0] + v[1] * w[1]
+
+
+def left_of(v: Vector) -> Vector:
+    """The vector turned left by 90 degrees."""
+    return -v[1], v[0]
+
+
+def sign_of(p: Fraction, q: Fraction, square: Fraction) -> int:
+    """The sign of p + q sqrt(square)."""
+    if p >= 0 and q >= 0 or p <= 0 and q <= 0:
+        return int(p > 0 or (q > 0 and square > 0)) - int(p < 0 or (q < 0 and square > 0))
+    larger = p * p - q * q * square
+    return 0 if larger == 0 else (1 if (larger > 0) == (p > 0) else -1)
+
+
+def lines_of(W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: str) -> tuple[list[Line], Vector]:
+    """Different lines across which the gradient jumps, and the gradient where all n . x + c < 0, if there is such x."""
+    low, high = map(Fraction, SLOPES[activation])
+    base = (Fraction(0), Fraction(0))
+    merged: dict[tuple[Fraction, Fraction, Fraction], Vector] = {}
+    for row, bias, factor in zip(W.tolist(), b.tolist(), a.tolist(), strict=True):
+        if not factor or not any(row):
+            continue
+        w = (Fraction(row[0]), Fraction(row[1]))
+        pivot = w[0] or w[1]
+        v = (Fraction(factor) * w[0], Fraction(factor) * w[1])
+        at_minus, jump = (low, high - low) if pivot > 0 else (high, low - high)
+        base = base[0] + at_minus * v[0], base[1] + at_minus * v[1]
+        key = w[0] / pivot, w[1] / pivot, Fraction(bias) / pivot
+        before = merged.get(key, (Fraction(0), Fraction(0)))
+        merged[key] = before[0] + jump * v[0], before[1] + jump * v[1]
+    return [Line((p, q), c, jump) for (p, q, c), jump in merged.items() if any(jump)], base
+
+
+def gradient_where(lines: list[Line], base: Vector, signs: Iterable[int]) -> Vector:
+    """The gradient where the lines have these signs."""
+    for line, sign in zip(lines, signs, strict=True):
+        if sign > 0:
+            base = base[0] + line.jump[0], base[1] + line.jump[1]
+    return base
+
+
+def squares_of_cells(
+    W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: str, statement: dict[str, Any], bound: float
+) -> Iterator[Fraction]:
+    """The squared gradient norms of all cells that meet the domain; along the circle, what they reach there."""
+    used = np.ones(W.shape[1], bool) if statement["tangential"] else W[a != 0].any(0)
+    if used.sum() > 2:
+        raise ValueError("cells are for two dimensions at most")
+    domain = "ball" if statement["domain"] == "sphere" and not used.all() else statement["domain"]
+    radius = None if domain == "space" else Fraction(statement["radius"])
+    lines, base = lines_of(np.pad(W[:, used], [(0, 0), (0, 2 - used.sum())]), b, a, activation)
+    if used.sum() <= 1:
+        points = places_on_line([-line.c / line.n[0] for line in lines], radius, domain == "sphere")
+        signs = [[1 if line.n[0] * x + line.c > 0 else -1 for line in lines] for x in points]
+        gradients = [gradient_where(lines, base, each) for each in signs]
+        yield from (dot(g, g) for g in gradients)
+    elif domain == "sphere":
+        yield from squares_on_circle(lines, base, Fraction(statement["radius"]), statement["tangential"], bound)
+    else:
+        yield from squares_in_plane(lines, base, radius)
+
+
+def places_on_line(kinks: list[Fraction], radius: Fraction | None, two_points: bool) -> list[Fraction]:
+    """A point of every interval between kinks within the radius; or the two ends that are no kinks."""
+    if two_points and radius is not None:
+        return [end for end in (-radius, radius) if end not in kinks]
+    ends = (min([*kinks, Fraction(0)]) - 2, max([*kinks, Fraction(0)]) + 2) if radius is None else (-radius, radius)
+    edges = sorted({*ends, *(kink for kink in kinks if ends[0] < kink < ends[1])})
+    return [(first + last) / 2 for first, last in zip(edges, edges[1:], strict=False)]
+
+
+def squares_in_plane(lines: list[Line], base: Vector, radius: Fraction | None) -> Iterator[Fraction]:
+    """Every cell has an edge on a line: a point of each edge, and the gradients on both sides of it."""
+    cutting = [line for line in lines if radius is None or line.c**2 < radius**2 * dot(line.n, line.n)]
+    signs = [1 if line.c > 0 else -1 for line in lines]
+    if not cutting:
+        g = gradient_where(lines, base, signs)
+        yield dot(g, g)
+    for own in cutting:
+        size, u = dot(own.n, own.n), left_of(own.n)
+        foot = (-own.c * own.n[0] / size, -own.c * own.n[1] / size)
+
+        def at(place: Fraction, foot: Vector = foot, u: Vector = u) -> Vector:
+            return foot[0] + place * u[0], foot[1] + place * u[1]
+
+        crossings = {-(dot(line.n, foot) + line.c) / dot(line.n, u) for line in lines if dot(line.n, u) != 0}
+        if radius is not None:
+            crossings = {place for place in crossings if dot(at(place), at(place)) < radius**2}
+        places = sorted(crossings)
+        middles = [(first + last) / 2 for first, last in zip(places, places[1:], strict=False)]
+        for end, step in ((places[0], -1), (places[-1], 1)) if places else ((Fraction(0), 0),):
+            reach = Fraction(step)
+            while radius is not None and dot(at(end + reach), at(end + reach)) >= radius**2:
+                reach /= 2
+            middles.append(end + reach)
+        for x in map(at, middles):
+            others = [line for line in lines if line is not own]
+            g = gradient_where(others, base, [1 if dot(line.n, x) + line.c > 0 else -1 for line in others])
+            yield dot(g, g)
+            g = g[0] + own.jump[0], g[1] + own.jump[1]
+            yield dot(g, g)
+
+
+def squares_on_circle(
+    lines: list[Line], base: Vector, radius: Fraction, tangential: bool, bound: float
+) -> Iterator[Fraction]:
+    """Every arc begins behind a point where a line cuts the circle: y = (-c n + side sqrt(D) u) / |n|^2, |y| = 1.
+
+    There the sign of a line is that of p + q sqrt(D), and if that is 0, of how it grows along the circle. The
+    gradient's part along the circle is largest at an end of the arc or, being all of it, where y is at a right angle.
+    """
+    lines = [line._replace(n=(line.n[0] * radius, line.n[1] * radius)) for line in lines]
+    constant = [1 if line.c > 0 else -1 for line in lines]
+    cutting = [line for line in lines if line.c**2 < dot(line.n, line.n)]
+    if not cutting:
+        g = gradient_where(lines, base, constant)
+        yield dot(g, g)
+    for own in cutting:
+        size, u = dot(own.n, own.n), left_of(own.n)
+        D = size - own.c**2
+        for side in (1, -1):
+            for onwards in (1, -1) if tangential else (1,):
+                signs = []
+                for line, outside in zip(lines, constant, strict=True):
+                    along, across = dot(line.n, own.n), dot(line.n, u)
+                    sign = sign_of(line.c * size - own.c * along, side * across, D)
+                    if sign == 0:  # n . y turned left
+                        grows = sign_of(-own.c * dot(line.n, u), -side * dot(line.n, own.n), D)
+                        sign = onwards * grows if line.c**2 < dot(line.n, line.n) else outside
+                    signs.append(sign)
+                g = gradient_where(lines, base, signs)
+                if not tangential:
+                    yield dot(g, g)
+                    continue
+                # g . (y turned left) = (-c (g . u) - side sqrt(D) (g . n)) / |n|^2, compared with the bound
+                p, q = -own.c * dot(g, u), -side * dot(g, own.n)
+                limit = Fraction(bound) * size
+                is_below_there = sign_of(limit - p, -q, D) >= 0 and sign_of(limit + p, q, D) >= 0
+                yield Fraction(0) if is_below_there else dot(g, g) + limit**2 + 1
+                if dot(g, g) > Fraction(bound) ** 2 and holds_normal(lines, signs, g):
+                    yield dot(g, g)
+
+
+def holds_normal(lines: list[Line], signs: list[int], g: Vector) -> bool:
+    """Whether a point of the unit circle at a right angle to g lies where the lines have these signs, or on the rim."""
+    for side in (1, -1):
+        u = left_of(g)
+        at = [sign_of(line.c * dot(g, g), side * dot(line.n, u), dot(g, g)) for line in lines]
+        if all(there * sign >= 0 for there, sign in zip(at, signs, strict=True)):
+            return True
+    return False
 
 
 class Refused(Exception):
@@ -354,6 +594,9 @@ def check_network(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tupl
         leaders = [case["leader"] for case in record["cases"]]
         if not all(leader is None or type(leader) is int for leader in leaders):
             raise TypeError(leaders)
+        thin, cells = record.get("thin", []), record.get("cells", False)
+        if type(cells) is not bool or not all(type(neuron) is int for neuron in thin):
+            raise TypeError(thin)
         cases = [
             {**case, "neurons": np.array(case["neurons"], int), "weights": np.array(case["weights"], float)}
             for case in record["cases"]
@@ -365,20 +608,23 @@ def check_network(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tupl
     require_numbers(W, b, a, c)
     fits = W.ndim == 2 and b.shape == W.shape[:1] and a.shape == W.shape[:1] and c.ndim == 0 and 0 not in W.shape
     require(fits, "The network's arrays do not fit together.")
-    require(activation in SLOPES or activation == FORM, f"There is no slope interval for {activation!r}.")
+    require(slope_range(activation) or activation == FORM, f"There is no slope interval for {activation!r}.")
     require(network == digest((W, b, a, c), activation), "The certificate is for another network.")
     known = domain in ("space", "ball", "sphere") and 0 < radius < np.inf and not (tangential and domain != "sphere")
     require(known, f"The domain {domain!r} of radius {radius} is unknown.")
     require(0 <= bound < np.inf, f"A bound of {bound} says nothing.")
     if activation == FORM:
-        plain = domain != "space" and not b.any() and not cases and crowd is None
+        plain = domain != "space" and not b.any() and not cases and crowd is None and not thin and not cells
         require(plain, "Quadratic forms are checked on a ball or sphere, without biases, cases and crowds.")
     else:
-        covers = (
+        covers = cells or (
             leaders[-1:] == [None] and set(leaders[:-1]) <= set(range(len(a))) and len(set(leaders)) == len(leaders)
         )
         require(covers, "The cases do not cover the domain: their leaders must be different neurons, and at last none.")
     has_caps = domain != "space" and activation in KINKED
+    plain = not thin or (tangential and has_caps and len(leaders) == 1 and crowd is None)
+    require(plain and set(thin) <= set(range(len(a))), "Thin caps are for neurons with a kink, along the sphere.")
+    require(len(set(thin)) == len(thin), "A thin cap is named twice.")
     require(has_caps or (len(leaders) <= 1 and crowd is None), "There are no caps on this domain or activation.")
     if crowd is not None:
         plain = len(leaders) == 1 and len(crowd) == 2 and all(0 < number < np.inf for number in crowd)
@@ -388,8 +634,19 @@ def check_network(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tupl
         there = set(named) <= set(range(len(a)))
         require(there, "The certificate is for another network: it names a neuron that is not there.")
         require(len(set(named)) == len(named), "A case names a neuron twice.")
-        require(np.isfinite(weights).all() and (weights > 0).all(), "The weights must be positive and finite.")
-    statement = {"domain": domain, "radius": radius, "tangential": tangential, "cases": cases, "crowd": crowd}
+        usable = np.isfinite(weights).all() and ((weights > 0) | ((weights == 0) & (crowd is None))).all()
+        require(usable, "The weights must be finite and not negative, and positive in a crowd.")
+    plain = not cells or (activation in (*KINKED, "identity") and not cases and crowd is None and not thin)
+    require(plain, "A proof by cells is for piecewise-linear activations and has no weights.")
+    statement = {
+        "domain": domain,
+        "radius": radius,
+        "tangential": tangential,
+        "cases": cases,
+        "crowd": crowd,
+        "thin": thin,
+        "cells": cells,
+    }
     try:
         proved = proves(W, b, a, activation, statement, bound)
     except ValueError as error:

@@ -12,7 +12,7 @@ from lipschitz_networks import generic, paper_weights, random_network
 
 import lawjax
 from lawjax import TwoLayer, UserError, check, constructions
-from lawjax.lipschitz import certify
+from lawjax.lipschitz import certify, path_product
 
 ACTIVATIONS = ("relu", "leaky_relu", "abs", "tanh", "softplus", "gelu", "identity")
 CHECKER = Path(check.__file__)
@@ -74,11 +74,22 @@ def test_what_proves_less_is_rejected(written):
     assert not verdict(folder, record, TwoLayer(changed, f.b, f.a))[0]
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
-def test_weights_must_be_positive_numbers(written, value):
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_weights_must_be_numbers_that_are_not_negative(written, value):
     _, folder, record = written
     valid, why = verdict(folder, with_weights(record, [value, *record["cases"][0]["weights"][1:]]))
-    assert not valid and "positive" in why
+    assert not valid and "not negative" in why
+
+
+def test_a_row_of_weight_0_is_added_by_its_length(written):
+    _, folder, record = written
+    valid, why = verdict(folder, with_weights(record, [0.0, *record["cases"][0]["weights"][1:]]))
+    assert not valid and "do not prove" in why
+    path = with_weights(record, [0.0] * len(record["cases"][0]["weights"]))
+    f = TwoLayer.load(folder / "f.npz")
+    bound = path_product(f) * (1 + 1e-9)
+    assert verdict(folder, {**path, "bound": bound})[0]
+    assert not verdict(folder, {**path, "bound": bound / 2})[0]
 
 
 def test_other_networks_and_damaged_files_are_refused(written):
@@ -195,7 +206,15 @@ def test_weights_near_the_largest_float(of):
     weights = {"W": np.ones((1, 1)), "a": np.ones(1)}
     weights[of] = weights[of] * 1.5 * 2.0**1023
     case = {"leader": None, "neurons": np.array([0]), "weights": np.array([0.5, 0.5])}
-    statement = {"domain": "space", "radius": 1.0, "tangential": False, "crowd": None, "cases": [case]}
+    statement = {
+        "domain": "space",
+        "radius": 1.0,
+        "tangential": False,
+        "crowd": None,
+        "cases": [case],
+        "thin": [],
+        "cells": False,
+    }
     assert not check.proves(weights["W"], np.zeros(1), weights["a"], "relu", statement, 2.0**1000)
 
 
@@ -337,6 +356,6 @@ def test_the_smoothest_form_whose_eigenvalues_are_all_alike(tmp_path):
 
 
 def test_sizes_that_are_not_checked_are_one_sentence():
-    f = TwoLayer([[1.0, 0.0], [0.0, 1e-80]], np.zeros(2), np.ones(2))
+    f = TwoLayer(np.diag([1.0, 1e-80, 1.0]), np.zeros(3), np.ones(3))
     with pytest.raises(UserError, match="rescale the network"):
         certify(f).record(f)

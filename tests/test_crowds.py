@@ -5,8 +5,8 @@ import pytest
 
 from lawjax import TwoLayer
 from lawjax.lipschitz import certify, exact_circle
-from lawjax.lipschitz.climb import gradient_norms
 from lawjax.lipschitz.crowds import best_crowd, proved_crowd_bound, quadratic
+from lawjax.lipschitz.evaluate import gradient_norms
 from lawjax.lipschitz.slopes import slope_intervals
 
 KINKED = ("relu", "leaky_relu", "abs")

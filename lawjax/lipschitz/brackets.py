@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lawjax import activations
 from lawjax.errors import UserError
-from lawjax.lipschitz.certificate import Certificate, certify_all
-from lawjax.lipschitz.climb import gradient_norms
+from lawjax.lipschitz.certificate import Certificate, certify, certify_all
 from lawjax.lipschitz.domains import DOMAINS, check_domain
-from lawjax.lipschitz.patterns import prepare
+from lawjax.lipschitz.evaluate import norm_at
+from lawjax.lipschitz.patterns import Searched, prepare
+from lawjax.lipschitz.problem import Problem
+from lawjax.lipschitz.scale import Scaled, scaled
 from lawjax.lipschitz.witness import Search, witnesses
 from lawjax.network import TwoLayer
 
@@ -89,17 +92,79 @@ def brackets(
     for domain in filter(domains.__contains__, DOMAINS):  # the widest first
         wider = next(reversed(certificates.values()), None)
         certificates[domain] = certify_all(networks, domain, radius, tangential, wider)
-    widest = next(iter(certificates.values()))
-    searched = [prepare(*pair) for pair in zip(networks, widest, strict=True)]
+    exact = [all(of_domain[i].cells for of_domain in certificates.values()) for i in range(len(networks))]
+    searched = [i for i, is_exact in enumerate(exact) if not is_exact]
+    points = _searched(
+        [networks[i] for i in searched],
+        {domain: [of_domain[i] for i in searched] for domain, of_domain in certificates.items()},
+        radius,
+        tangential,
+        search,
+    )
     found: dict[str, list[Bracket]] = {}
-    for domain in reversed(certificates):
-        within = [one.witness for one in next(reversed(found.values()))] if found else None
-        reached = witnesses(networks, searched, certificates[domain], search, within)
+    for domain, of_domain in certificates.items():
+        own = dict(zip(searched, points[domain], strict=True))
         found[domain] = [
-            Bracket(float(gradient_norms(network, point[None], tangential)[0]), certificate.bound, point, certificate)
-            for network, certificate, point in zip(networks, certificates[domain], reached, strict=True)
+            _bracket(network, certificate, own.get(i))
+            for i, (network, certificate) in enumerate(zip(networks, of_domain, strict=True))
         ]
     return found
+
+
+def _bracket(network: TwoLayer, certificate: Certificate, point: np.ndarray | None) -> Bracket:
+    if certificate.cells and certificate.candidates is not None:
+        return Bracket(certificate.lower, certificate.bound, certificate.candidates[0], certificate)
+    assert point is not None
+    attained = norm_at(network, point, certificate.domain, certificate.radius, certificate.tangential)
+    return Bracket(min(attained, certificate.bound), certificate.bound, point, certificate)
+
+
+def _searched(
+    networks: Sequence[TwoLayer],
+    certificates: dict[str, list[Certificate]],
+    radius: float,
+    tangential: bool,
+    search: Search,
+) -> dict[str, list[np.ndarray]]:
+    """The best point found for each network on each domain; narrower domains than those asked for are searched, too."""
+    if not networks:
+        return dict.fromkeys(certificates, [])
+    widest = next(iter(certificates))
+    ones = [scaled(network) for network in networks]
+    prepared = [
+        prepare(one.network, certificate.weights, tangential)
+        for one, certificate in zip(ones, certificates[widest], strict=True)
+    ]
+    of_domain: dict[str, list[Problem]] = {}
+    above = certificates[widest]
+    for domain in ("sphere",) if tangential else DOMAINS[DOMAINS.index(widest) :]:
+        above = certificates.get(domain, above)
+        own = [_with_candidates(network, one, domain, radius) for network, one in zip(networks, above, strict=True)]
+        of_domain[domain] = [_problem(*each, domain, radius) for each in zip(ones, prepared, own, strict=True)]
+    points: dict[str, list[np.ndarray]] = {}
+    for domain in reversed(of_domain):
+        points[domain] = witnesses(of_domain[domain], search, next(reversed(points.values()), None))
+    return {
+        domain: [np.ldexp(point, -one.stretch) for one, point in zip(ones, points[domain], strict=True)]
+        for domain in certificates
+    }
+
+
+def _with_candidates(network: TwoLayer, above: Certificate, domain: str, radius: float) -> Certificate:
+    """The certificate, or for polynomials, whose points come with their proofs, that of a narrower domain."""
+    if above.domain == domain or activations.get(network.activation).slope_interval is not None:
+        return above
+    return certify(network, domain, radius)
+
+
+def _problem(one: Scaled, searched: Searched, certificate: Certificate, domain: str, radius: float) -> Problem:
+    """In the units of the network of size one; the bound may be that of a wider domain."""
+    with np.errstate(over="ignore", under="ignore"):
+        bound = float(np.ldexp(certificate.bound, -one.unit))
+        radius = float(np.ldexp(radius, one.stretch))
+        known = certificate.candidates if certificate.domain == domain else None
+        known = None if known is None else np.ldexp(known, one.stretch)
+    return Problem(one, searched, domain, radius, certificate.tangential, bound, known)
 
 
 def _singles(networks: TwoLayer | Sequence[TwoLayer]) -> list[TwoLayer]:

@@ -16,21 +16,24 @@ matrix of the v'_l alone. Whatever weights a solver returns, the bound is then c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from lawjax import activations, check
 from lawjax.errors import UserError
-from lawjax.lipschitz import verified
+from lawjax.lipschitz import cells, verified
 from lawjax.lipschitz.crowds import best_crowd, proved_crowd_bound, quadratic
 from lawjax.lipschitz.domains import check_domain, check_single
 from lawjax.lipschitz.polynomial import polynomial_bound
 from lawjax.lipschitz.relaxation import RANK, best_weights
-from lawjax.lipschitz.rows import centred_rows, proved_bound, rows_of_cases
-from lawjax.lipschitz.slopes import cases, slope_intervals
+from lawjax.lipschitz.rows import centred_rows, path_bound, proved_bound, rows_of_cases
+from lawjax.lipschitz.scale import Scaled, scaled
+from lawjax.lipschitz.slopes import cases, slope_intervals, thin_caps
 from lawjax.network import TwoLayer
 
 _CASE_STEPS = 1000.0  # operations for each entry of a case's rows and column of the factor, roughly
@@ -43,14 +46,21 @@ class Certificate:
 
     Attributes:
         bound: Lip(f) <= bound on the domain, a theorem about the float weights of f; infinite where nothing is known.
-        weights: (k + 1,), lambda: lambda_0 for the constant part, then one for each neuron, all positive, of sum one.
+        weights: (k + 1,), lambda: lambda_0 for the constant part, then one for each neuron, none negative, of sum one.
+            A neuron of weight 0 is added by its length. They prove the bound where `cases`, `crowd` and `cells` are
+            empty.
         domain: "space" (R^d), "ball" or "sphere" (around 0).
         radius: of the ball or sphere.
         tangential: whether the bound is for the gradient's part along the sphere only.
+        thin: neurons of thin caps that the proof adds by their part along the sphere (`lawjax.lipschitz.slopes`).
         cases: where the proof goes case by case (`lawjax.lipschitz.slopes.cases`): each one's leader, the neurons
             whose slope is not known there, and weights for the constant part and for them.
-        crowd: rho and kappa where the proof counts how many neurons can be on together (`lawjax.lipschitz.crowds`).
+        crowd: rho and kappa where the proof counts how many neurons can be on together (`lawjax.lipschitz.crowds`), in
+            the unit 2^unit of gradients in which the weights were found.
+        cells: whether the proof went through every cell, for d <= 2 (`lawjax.lipschitz.cells`).
+        unit: see crowd.
         candidates: (m, d), points of the domain where the gradient may be largest, if the proof came upon any.
+        lower: a lower bound at the first of these, if the proof goes through every cell.
     """
 
     bound: float
@@ -58,9 +68,13 @@ class Certificate:
     domain: str = "space"
     radius: float = 1.0
     tangential: bool = False
+    thin: tuple[int, ...] = ()
     cases: tuple[tuple[int, np.ndarray, np.ndarray], ...] = ()
     crowd: tuple[float, float] | None = None
+    cells: bool = False
+    unit: int = 0
     candidates: np.ndarray | None = None
+    lower: float = 0.0
 
     def record(self, network: TwoLayer) -> dict[str, Any]:
         """What a certificate file holds, for `lawjax check`: it names the network by the digest of its weights.
@@ -77,27 +91,43 @@ class Certificate:
                 f"Bounds of {psi.name!r} can be checked apart only where it is {check.FORM}, without biases, on a ball "
                 "or sphere: its slopes are unbounded, and other proofs have no weights."
             )
-        host = network.astype(network.W.dtype)
-        cases = []
-        if not form:
-            alpha, beta = slope_intervals(network, self.domain, self.radius)
-            unknown = np.flatnonzero(alpha != beta)
-            cases = [
-                {"leader": None if leader < 0 else leader, "neurons": neurons.tolist(), "weights": own.tolist()}
-                for leader, neurons, own in self.cases or ((-1, unknown, self.weights[np.append(0, 1 + unknown)]),)
-            ]
+        host = jax.tree.map(np.asarray, network)
         statement = {
             "domain": self.domain,
             "radius": self.radius,
             "tangential": self.tangential,
-            "cases": cases,
-            "crowd": None if self.crowd is None else list(self.crowd),
+            "cases": [] if form or self.cells else list(self._case_records(network)),
+            "crowd": None,
+            "thin": list(self.thin),
+            "cells": self.cells,
         }
+        if self.crowd is not None:
+            statement["crowd"] = [_times_power_of_two(self.crowd[0], 2 * self.unit), self.crowd[1]]
         bound = least_proved(
             self.bound, lambda bound: check.proves(host.W, host.b, host.a, host.activation, statement, bound)
         )
         name = check.digest((host.W, host.b, host.a, host.c), host.activation)
         return {"kind": check.KIND, "network": name, "bound": bound, **statement}
+
+    def _case_records(self, network: TwoLayer) -> Iterator[dict[str, Any]]:
+        """Each case's leader, the neurons whose slope is not known there, and the weights."""
+        one = scaled(network)
+        alpha, beta = slope_intervals(one.network, self.domain, _times_power_of_two(self.radius, one.stretch))
+        beta[list(self.thin)] = alpha[list(self.thin)]
+        unknown = np.flatnonzero(alpha != beta)
+        for leader, neurons, weights in self.cases or ((-1, unknown, self.weights[np.append(0, 1 + unknown)]),):
+            yield {
+                "leader": None if leader < 0 else leader,
+                "neurons": neurons.tolist(),
+                "weights": weights.tolist(),
+            }
+
+
+def _times_power_of_two(value: float, exponent: int) -> float:
+    try:
+        return math.ldexp(value, exponent)
+    except OverflowError:
+        return math.inf
 
 
 def least_proved(bound: float, proves: Callable[[float], bool]) -> float:
@@ -117,7 +147,9 @@ def least_proved(bound: float, proves: Callable[[float], bool]) -> float:
     raise UserError("This bound is beyond what float64 can check; rescale the network.")
 
 
-def certify(network: TwoLayer, domain: str = "space", radius: float = 1.0, tangential: bool = False) -> Certificate:
+def certify(
+    network: TwoLayer, domain: str = "space", radius: float = 1.0, tangential: bool = False, *, by_cells: bool = True
+) -> Certificate:
     """The certificate with the best weights that the relaxation's iteration finds; for polynomial psi see there.
 
     Args:
@@ -125,11 +157,12 @@ def certify(network: TwoLayer, domain: str = "space", radius: float = 1.0, tange
         domain: "space", "ball" or "sphere".
         radius: of the ball or sphere.
         tangential: on the sphere, bound the gradient's part along it.
+        by_cells: whether to go through every cell where that can be done (`lawjax.lipschitz.cells`).
 
     Raises:
         UserError: a stack, an unknown domain, a radius that is not positive, `tangential` off the sphere.
     """
-    return certify_all([network], domain, radius, tangential)[0]
+    return certify_all([network], domain, radius, tangential, by_cells=by_cells)[0]
 
 
 def certify_all(
@@ -138,6 +171,8 @@ def certify_all(
     radius: float = 1.0,
     tangential: bool = False,
     wider: Sequence[Certificate] | None = None,
+    *,
+    by_cells: bool = True,
 ) -> list[Certificate]:
     """Certificates of networks of any sizes.
 
@@ -148,36 +183,123 @@ def certify_all(
         tangential: see `certify`.
         wider: certificates of the same networks on a domain that contains this one. They hold here, too, and are the
             best there are where no more is known of the slopes.
+        by_cells: see `certify`.
     """
     check_domain(domain, radius, tangential)
     for network in networks:
         check_single(network)
-    intervals = [slope_intervals(network, domain, radius) for network in networks]
+    problems = [_Problem.of(network, domain, float(radius), tangential) for network in networks]
     found: list[Certificate | None] = [None] * len(networks)
-    for i, network in enumerate(networks):
-        if not np.isfinite(intervals[i]).all():
-            upper, points = polynomial_bound(network, domain, radius, tangential)
-            uniform = np.full(network.n_neurons + 1, 1.0 / (network.n_neurons + 1))
-            found[i] = Certificate(upper, uniform, domain, float(radius), tangential, candidates=points)
+    for i, problem in enumerate(problems):
+        if not np.isfinite(problem.slopes).all():
+            found[i] = _of_polynomial(problem)
+        elif by_cells and cells.can_enumerate(networks[i], domain, tangential):
+            found[i] = _by_cells(problem)
         elif wider is not None:
             before = wider[i]
-            if np.array_equal(slope_intervals(network, before.domain, before.radius), intervals[i]):
+            if np.array_equal(_Problem.of(networks[i], before.domain, before.radius, False).slopes, problem.slopes):
                 found[i] = replace(before, domain=domain, radius=float(radius))
     new = [i for i, one in enumerate(found) if one is None]
-    prepared = [centred_rows(networks[i], *intervals[i]) for i in new]
+    prepared = [centred_rows(problems[i].one.network, *problems[i].slopes) for i in new]
     for i, of_one, own in zip(new, prepared, best_weights([rows for rows, _ in prepared]), strict=True):
-        found[i] = Certificate(proved_bound(*of_one, own), own, domain, float(radius))
-    whole = [one for one in found if one is not None]
+        found[i] = _by_weights(problems[i], *of_one, own)
+    whole = [replace(one, tangential=tangential) for one in found if one is not None]
     if domain == "space":
         return whole
-    by_cases = [_by_cases(*pair, tangential) for pair in zip(networks, whole, strict=True)]
-    return [_by_crowds(*pair) for pair in zip(networks, by_cases, strict=True)]
+    with_thin = [_by_thin_caps(*pair) for pair in zip(problems, whole, strict=True)]
+    by_cases = [_by_cases(*pair) for pair in zip(problems, with_thin, strict=True)]
+    return [_by_crowds(*pair) for pair in zip(problems, by_cases, strict=True)]
 
 
-def _by_cases(network: TwoLayer, whole: Certificate, tangential: bool) -> Certificate:
+@dataclass(frozen=True)
+class _Problem:
+    """A network, what it is at size one, and its slopes alpha, beta (2, k) on the domain."""
+
+    given: TwoLayer
+    one: Scaled
+    slopes: np.ndarray
+    domain: str
+    radius: float
+    tangential: bool
+
+    @classmethod
+    def of(cls, network: TwoLayer, domain: str, radius: float, tangential: bool) -> _Problem:
+        """What all proofs share."""
+        one = scaled(network)
+        slopes = np.stack(slope_intervals(one.network, domain, _times_power_of_two(radius, one.stretch)))
+        return cls(network, one, slopes, domain, radius, tangential)
+
+    @property
+    def has_caps(self) -> bool:
+        """Whether kinks may cut caps off the sphere."""
+        return self.domain != "space" and activations.get(self.given.activation).has_kink
+
+    @property
+    def has_live_neurons(self) -> bool:
+        """Whether f may change at all."""
+        return bool(((self.one.network.a != 0) & self.one.network.W.any(1)).any())
+
+    def restored(self, bound: float) -> float:
+        """The bound in the units of the network given, rounded upwards."""
+        return verified.restored(bound, self.one.unit)
+
+
+def _of_polynomial(problem: _Problem) -> Certificate:
+    """The certificate of a polynomial of degree two or more, which on R^d has no bound unless it is constant."""
+    k = problem.given.n_neurons
+    upper, points = math.inf, None
+    if problem.domain != "space" or not problem.has_live_neurons:
+        upper, points = polynomial_bound(problem.given, problem.domain, problem.radius, problem.tangential)
+    return Certificate(upper, np.full(k + 1, 1.0 / (k + 1)), problem.domain, problem.radius, candidates=points)
+
+
+def _by_cells(problem: _Problem) -> Certificate:
+    """The certificate that went through every cell; there are no weights."""
+    exact = cells.steepest(problem.given, problem.domain, problem.radius, problem.tangential)
+    k = problem.given.n_neurons
+    return Certificate(
+        exact.upper,
+        np.zeros(k + 1),
+        problem.domain,
+        problem.radius,
+        problem.tangential,
+        cells=True,
+        candidates=exact.witness[None],
+        lower=exact.lower,
+    )
+
+
+def _by_weights(problem: _Problem, rows: np.ndarray, errors: np.ndarray, weights: np.ndarray) -> Certificate:
+    """The certificate of weights, or of no weights at all, the path bound, where that is smaller."""
+    bound, path = proved_bound(rows, errors, weights), path_bound(rows, errors)
+    if path < bound:
+        bound, weights = path, np.zeros_like(weights)
+    return Certificate(problem.restored(bound), weights, problem.domain, problem.radius, unit=problem.one.unit)
+
+
+def _by_thin_caps(problem: _Problem, whole: Certificate) -> Certificate:
+    """The certificate along the sphere that adds neurons of thin caps by what they can be there, where it is better."""
+    if not (problem.tangential and problem.has_caps) or whole.cells:
+        return whole
+    network = problem.one.network
+    thin, sines, outside = thin_caps(network, problem.radius)
+    if not len(thin):
+        return whole
+    alpha, beta = problem.slopes
+    gaps = verified.up(beta - alpha)[thin]
+    beside = gaps * np.abs(network.a[thin]) * verified.row_norms(network.W[thin]) * sines * (1.0 + verified.gamma(8))
+    slopes = alpha.copy(), beta.copy()
+    for bound in slopes:
+        bound[thin] = outside
+    rows, errors = centred_rows(network, *slopes)
+    found = _by_weights(problem, rows, np.append(errors, beside), best_weights([rows])[0])
+    return min(whole, replace(found, tangential=True, thin=tuple(thin.tolist())), key=lambda one: one.bound)
+
+
+def _by_cases(problem: _Problem, whole: Certificate) -> Certificate:
     """The certificate that takes caps case by case, where there are any and it is better."""
-    whole = replace(whole, tangential=tangential)
-    parts = cases(network, whole.radius)
+    network = problem.one.network
+    parts = [] if whole.cells or not problem.has_caps else cases(network, whole.radius)
     neurons = [np.flatnonzero(part.alpha != part.beta) for part in parts]
     sizes = [(len(own) + 1.0) * min(len(own) + 1, network.dimension) for own in neurons]
     if not parts or _CASE_STEPS * RANK * sum(sizes) + 10.0 * len(parts) * network.W.size > _CASE_WORK:
@@ -191,24 +313,28 @@ def _by_cases(network: TwoLayer, whole: Certificate, tangential: bool) -> Certif
     bound = 0.0
     for part, *of_one in zip(parts, rows, errors, weights, strict=True):
         within = proved_bound(*of_one)
-        bound = max(bound, verified.leg(within, part.along) if tangential and part.along > 0 else within)
+        bound = max(bound, verified.leg(within, part.along) if problem.tangential and part.along > 0 else within)
+    bound = problem.restored(bound)
     if bound >= whole.bound:
         return whole
     leaders = [part.leader for part in parts]
-    return replace(whole, bound=bound, cases=tuple(zip(leaders, neurons, weights, strict=True)))
+    return replace(whole, bound=bound, thin=(), cases=tuple(zip(leaders, neurons, weights, strict=True)))
 
 
-def _by_crowds(network: TwoLayer, before: Certificate) -> Certificate:
+def _by_crowds(problem: _Problem, before: Certificate) -> Certificate:
     """The certificate that counts how many neurons can be on together, where that is better."""
-    if not activations.get(network.activation).has_kink:
+    if before.cells or not problem.has_caps:
         return before
-    alpha, beta = slope_intervals(network, before.domain, before.radius)
+    alpha, beta = problem.slopes
     unknown = np.flatnonzero(alpha != beta)
-    of = quadratic(network, alpha, beta, before.radius)
+    of = quadratic(problem.one.network, alpha, beta, before.radius)
     if of is None:
         return before
     found = best_crowd(of)
-    bound = proved_crowd_bound(of, found)
+    bound = problem.restored(proved_crowd_bound(of, found))
     if bound >= before.bound:
         return before
-    return replace(before, bound=bound, cases=((-1, unknown, found.weights),), crowd=(found.rho, found.kappa))
+    crowd = (found.rho, found.kappa)
+    return replace(
+        before, bound=bound, thin=(), cases=((-1, unknown, found.weights),), crowd=crowd, unit=problem.one.unit
+    )

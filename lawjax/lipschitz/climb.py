@@ -20,32 +20,23 @@ from typing import Any
 import numpy as np
 
 from lawjax import activations
+from lawjax.lipschitz.evaluate import gradient_norms, into
 from lawjax.network import TwoLayer
 
 Array = Any
 ROUNDS = 100
 LINES = 24  # looked along from a point: towards the most promising kinks, and at random
-_NARROW = 1e-9  # relative width of a cell below which it is passed over: rounding would not find it again
+_NARROW = (1e-9, 1e-14)  # relative widths of cells: below the first rounding may not find it again, below the second no
 _AROUND = 64  # points around a corner, at most, one in each cell
 _AT_RANDOM = 16  # points around it besides
 _PATIENCE = 4  # rounds in a row without a better cell, after which a search ends
-_MARGIN = 8.0  # roundings of a pre-activation within which its sign is not sure
-
-
-def gradient_norms(network: TwoLayer, points: Array, tangential: bool = False) -> np.ndarray:
-    """||grad f|| at points (m, d) in float64, or the norm of its part orthogonal to the point; shape (m,).
-
-    A point within rounding of a kink proves nothing, since the slopes read off it need not occur together anywhere: it
-    counts 0.
-    """
-    return _norms(*_float64(network), activations.get(network.activation), np.asarray(points, np.float64), tangential)
 
 
 def climb(
     network: TwoLayer,
     starts: Array,
-    radius: float | None = None,
-    inside: bool = False,
+    domain: str = "space",
+    radius: float = 1.0,
     tangential: bool = False,
     rounds: int = ROUNDS,
 ) -> np.ndarray:
@@ -53,18 +44,17 @@ def climb(
 
     Args:
         network: one network; with a smooth psi its starts come back.
-        starts: (m, d).
-        radius: of the sphere on which the search stays, or None for all of R^d.
-        inside: stay in the ball of that radius, not on its sphere.
+        starts: (m, d), moved into the domain along their rays.
+        domain: "space", "ball" or "sphere", on which the search stays.
+        radius: of the ball or sphere.
         tangential: look at the gradient's part along the sphere.
         rounds: moves of one search, at most.
     """
-    starts = into(np.asarray(starts, np.float64), radius, inside)
+    starts = into(np.asarray(starts, np.float64), domain, radius)
     psi = activations.get(network.activation)
     if not psi.has_kink:
         return starts
-    weights = _float64(network)
-    return np.array([_climb_one(weights, psi, start, radius, inside, tangential, rounds) for start in starts])
+    return np.array([_climb_one(network, psi, start, domain, radius, tangential, rounds) for start in starts])
 
 
 def _float64(network: TwoLayer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -72,40 +62,7 @@ def _float64(network: TwoLayer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return W, b, a
 
 
-def _norms(W: Array, b: Array, a: Array, psi: activations.Activation, points: Array, tangential: bool) -> np.ndarray:
-    products = points @ W.T
-    pre_activations = products + b
-    gradients = (psi.slope(pre_activations) * a) @ W
-    if tangential:
-        lengths = _lengths(points)[:, None]
-        normals = points / np.where(lengths > 0, lengths, 1.0)
-        gradients = gradients - (gradients * normals).sum(1, keepdims=True) * normals
-    norms = _lengths(gradients)
-    if not psi.has_kink:
-        return norms
-    reach = np.multiply.outer(_lengths(points), _lengths(W)) + np.abs(b)
-    rounding = _MARGIN * np.finfo(np.float64).eps * W.shape[1] * reach
-    counts = (a != 0) & W.any(1)
-    unsure = ((np.abs(pre_activations) <= rounding) & counts).any(1)
-    return np.where(unsure | ~np.isfinite(norms), 0.0, norms)
-
-
-def _lengths(rows: np.ndarray) -> np.ndarray:
-    """Norms of rows whose squares may overflow."""
-    largest = np.abs(rows).max(1, keepdims=True, initial=0.0)
-    return np.linalg.norm(rows / np.where(largest > 0, largest, 1.0), axis=1) * largest[:, 0]
-
-
-def into(points: np.ndarray, radius: float | None, inside: bool) -> np.ndarray:
-    """Points (..., d) moved along their rays onto the sphere of a radius, or into its ball; None moves nothing."""
-    if radius is None:
-        return points
-    norms = np.linalg.norm(points, axis=-1, keepdims=True)
-    scale = radius / np.where(norms > 0, norms, 1.0)
-    return points * (np.minimum(scale, 1.0) if inside else scale)
-
-
-def corner_points(network: TwoLayer, count: int, radius: float | None = None, inside: bool = False) -> np.ndarray:
+def corner_points(network: TwoLayer, count: int, domain: str = "space", radius: float = 1.0) -> np.ndarray:
     """(m, d) points near corners, where as many kinks as can meet: small cells have corners as large ones do.
 
     In R^d and in the ball d kinks meet in a corner, on the sphere d - 1 of them meet the sphere in two.
@@ -114,7 +71,7 @@ def corner_points(network: TwoLayer, count: int, radius: float | None = None, in
     used = W.any(1) & (a != 0)
     W, b = W[used], b[used]
     k, d = W.shape
-    meeting = d if radius is None or inside else d - 1
+    meeting = d - (domain == "sphere")
     if k < meeting or meeting == 0:
         return np.zeros((0, d))
     norms = np.linalg.norm(W, axis=1)
@@ -134,12 +91,12 @@ def corner_points(network: TwoLayer, count: int, radius: float | None = None, in
     sides = random.choice((-1.0, 1.0), (_AROUND, meeting)) if sides is None else sides
     at_random = np.broadcast_to(random.standard_normal((_AT_RANDOM, 1, d)), (_AT_RANDOM, *corners.shape))
     away = np.concatenate([np.einsum("ndi,si->snd", inverse, sides), at_random])
-    if radius is not None and not inside:
+    if domain == "sphere":
         rest = radius**2 - (corners**2).sum(1)
         met = rest > 0
         corners, line, rest, away = corners[met], right[met, -1], np.sqrt(rest[met])[:, None], away[:, met]
         corners, away = np.concatenate([corners + rest * line, corners - rest * line]), np.tile(away, (1, 2, 1))
-    elif inside and radius is not None:
+    elif domain == "ball":
         met = np.linalg.norm(corners, axis=1) < radius
         corners, away = corners[met], away[:, met]
     if not len(corners):
@@ -150,19 +107,19 @@ def corner_points(network: TwoLayer, count: int, radius: float | None = None, in
     nearest = distances.min(1, keepdims=True)
     room = np.where(np.isfinite(nearest), nearest, 1.0 + np.abs(corners).max(1, keepdims=True))
     away = away / np.linalg.norm(away, axis=-1, keepdims=True)
-    return into((corners + 0.4 * room * away).reshape(-1, d), radius, inside)
+    return into((corners + 0.4 * room * away).reshape(-1, d), domain, radius)
 
 
 def _climb_one(
-    weights: tuple[np.ndarray, np.ndarray, np.ndarray],
+    network: TwoLayer,
     psi: activations.Activation,
     point: np.ndarray,
-    radius: float | None,
-    inside: bool,
+    domain: str,
+    radius: float,
     tangential: bool,
     rounds: int,
 ) -> np.ndarray:
-    W, b, a = weights
+    W, b, a = _float64(network)
     used = W.any(1) & (a != 0)
     W, b, a = W[used], b[used], a[used]
     k, d = W.shape
@@ -171,7 +128,8 @@ def _climb_one(
     V = a[:, None] * W
     low, high = psi.sides
     random = np.random.default_rng(k * 1000003 + d)
-    best = _norms(W, b, a, psi, point[None], tangential)[0]
+    counting = TwoLayer(W, b, a, 0.0, network.activation)
+    best = gradient_norms(counting, point[None], domain, radius, tangential)[0]
     failures = 0
     for _ in range(rounds):
         on = W @ point + b > 0
@@ -180,12 +138,14 @@ def _climb_one(
         gain = 2.0 * change * (V @ gradient) + change**2 * (V**2).sum(1)  # of the squared norm, by this kink alone
         promising = W[np.argsort(-gain)[: LINES // 2]]
         directions = np.concatenate([promising, random.standard_normal((LINES - len(promising), d))])
-        met = [
-            _along(W, b, V, low, high, point, direction / np.linalg.norm(direction), radius, inside, tangential)
-            for direction in directions
-        ]
-        ends = np.array([end for _, end in met])
-        norms = _norms(W, b, a, psi, ends, tangential)
+        ends = np.concatenate(
+            [
+                _along(W, b, V, low, high, point, direction / np.linalg.norm(direction), domain, radius, tangential)
+                for direction in directions
+            ]
+        )
+        ends = into(ends, domain, radius)
+        norms = gradient_norms(counting, ends, domain, radius, tangential)
         winner = int(norms.argmax())
         if norms[winner] > best * (1.0 + 1e-12):
             point, best, failures = ends[winner], norms[winner], 0
@@ -202,17 +162,17 @@ def _along(
     high: float,
     point: np.ndarray,
     direction: np.ndarray,
-    radius: float | None,
-    inside: bool,
+    domain: str,
+    radius: float,
     tangential: bool,
-) -> tuple[float, np.ndarray]:
-    """The largest squared gradient norm over the cells that a line or great circle meets, and a point there."""
-    if radius is None or inside:
+) -> np.ndarray:
+    """(m, d) points of the best cells that a line or great circle meets: of the wide ones, and of all."""
+    if domain != "sphere":
         at_point, slope = W @ point + b, W @ direction
         crosses = slope != 0
         places = -at_point[crosses] / slope[crosses]
         neurons = np.flatnonzero(crosses)
-        ends = _chord(point, direction, radius)
+        ends = _chord(point, direction, radius) if domain == "ball" else None
         if ends is not None:
             within = (places > ends[0]) & (places < ends[1])
             places, neurons = places[within], neurons[within]
@@ -228,7 +188,7 @@ def _along(
         across = direction - (direction @ point) / (point @ point) * point
         size = np.linalg.norm(across)
         if size < 1e-12:
-            return 0.0, point
+            return point[None]
         across = across * (radius / size)
         cosine, sine = W @ point, W @ across
         reach = np.hypot(cosine, sine)
@@ -256,16 +216,13 @@ def _along(
     squares = (gradients**2).sum(1)
     if tangential:
         squares = squares - (gradients * at(middles)).sum(1) ** 2 / (point @ point)
-    wide = np.diff(edges) > _NARROW * np.maximum(np.abs(middles), np.abs(edges).max() * 1e-6)
-    squares = np.where(wide, squares, -1.0)
-    winner = int(squares.argmax())
-    return float(squares[winner]), at(middles[winner])
+    widths = np.diff(edges) / np.maximum(np.abs(middles), np.abs(edges).max() * 1e-6)
+    winners = [int(np.where(widths > narrow, squares, -1.0).argmax()) for narrow in _NARROW]
+    return at(middles[np.unique(winners)])
 
 
-def _chord(point: np.ndarray, direction: np.ndarray, radius: float | None) -> tuple[float, float] | None:
-    """Where a line enters and leaves the ball; None without one."""
-    if radius is None:
-        return None
+def _chord(point: np.ndarray, direction: np.ndarray, radius: float) -> tuple[float, float]:
+    """Where a line enters and leaves the ball."""
     along = float(point @ direction)
     root = float(np.sqrt(max(along**2 + radius**2 - point @ point, 0.0)))
     return -along - root, -along + root

@@ -26,6 +26,7 @@ from lawjax.network import TwoLayer
 
 _LARGEST = 1500  # neurons up to which it is tried: it takes eigenvalues of matrices of that size
 _CROWD = 1.0  # sum of squared heights below which nothing can be won: all neurons could be on together
+_LEAST = 1e-12  # multiplier of the norm from which the search starts, in units of the longest row
 _EVALUATIONS = 40  # of the search for rho and kappa
 
 
@@ -79,10 +80,11 @@ def quadratic(network: TwoLayer, alpha: np.ndarray, beta: np.ndarray, radius: fl
 def best_crowd(of: Quadratic) -> Crowd:
     """Good rho, kappa and weights by a direct search."""
     pulling = of.pulls != 0
-    scale = float(np.abs(of.rows).max()) or 1.0
+    scale = float(np.abs(of.rows[1:]).max())
     V = of.rows / scale
     gram, normals = V @ V.T, of.normals @ of.normals.T
     typical = float(np.median(4.0 * np.diag(gram)[1:][pulling] / np.abs(of.pulls[pulling])))
+    typical = max(typical, _LEAST)  # where half of the neurons hardly count
     best: tuple[float, Crowd] = (math.inf, Crowd(0.0, 0.0, np.zeros(0)))
 
     def value(at: np.ndarray) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
 
@@ -17,8 +19,12 @@ def check_domain(domain: str, radius: float, tangential: bool = False) -> None:
     Raises:
         UserError: an unknown domain, a radius that is not positive or beyond 1e100, `tangential` off the sphere.
     """
-    if domain not in DOMAINS:
+    if not isinstance(domain, str) or domain not in DOMAINS:
         raise UserError(f"Unknown domain {domain!r}: use one of {', '.join(DOMAINS)}.")
+    if isinstance(radius, bool) or not isinstance(radius, (int, float, np.integer, np.floating)):
+        raise UserError(f"The radius of the ball or sphere must be a number, not {radius!r}.")
+    if not isinstance(tangential, (bool, np.bool_)):
+        raise UserError(f"tangential must be True or False, not {tangential!r}.")
     if not 0 < radius < math.inf:
         raise UserError(f"The radius of the ball or sphere must be positive and finite, not {radius}.")
     if domain != "space" and not 1.0 / _FAR <= radius <= _FAR:

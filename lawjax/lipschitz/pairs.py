@@ -16,8 +16,8 @@ import numpy as np
 
 from lawjax import activations
 from lawjax.errors import UserError
-from lawjax.lipschitz.climb import gradient_norms
 from lawjax.lipschitz.domains import check_domain, check_single
+from lawjax.lipschitz.evaluate import gradient_norms, into
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -25,8 +25,8 @@ Array = Any
 _EPS = float(np.finfo(np.float64).eps)
 _BLOCK_ENTRIES = 2**22
 _ROUNDINGS = 8.0  # to each there is, in squared distances
-_STEP = 1e-7  # to either side of a kink, relative to the radius
-_TOGETHER = 0.1 * _STEP  # distance of a kink from a point within which it belongs to the kinks crossed there
+_STEPS = np.array([-1e-7, 1e-7, -1e-10, 1e-10, -1e-13, 1e-13])  # to either side of a kink, relative to the radius
+_TOGETHER = 1e-8  # distance of a kink from a point within which it belongs to the kinks crossed there
 _TRIED = 64  # kinks whose bound is checked, the largest ones
 
 
@@ -227,9 +227,8 @@ def kink_bound(network: TwoLayer, radius: float = 1.0) -> KinkBound:
         claimed = float(np.ldexp(halves[place], unit))
         if not claimed > best.value:
             break
-        sides = points[place] + _STEP * np.array([[-1.0], [1.0]]) * across[place]
-        sides *= radius / np.linalg.norm(sides, axis=1, keepdims=True)
-        attained = gradient_norms(network, sides, tangential=True)
+        sides = into(points[place] + _STEPS[:, None] * across[place], "sphere", radius)
+        attained = gradient_norms(network, sides, "sphere", radius, tangential=True)
         side = int(attained.argmax())
         if min(claimed, attained[side]) > best.value:
             best = KinkBound(min(claimed, float(attained[side])), int(neurons[place]), sides[side])

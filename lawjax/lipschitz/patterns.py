@@ -12,13 +12,13 @@ import numpy as np
 import scipy.linalg
 
 from lawjax import activations
-from lawjax.lipschitz.certificate import Certificate
 from lawjax.network import TwoLayer
 
 PATTERNS = 8  # sign patterns of a network
 LARGE = 2**10  # entries of W above which it is a matter of time what can be tried
 _TILTS = 3  # products that turn random directions towards the certificate's largest
 _FLIPS = 50  # of single signs in a pattern, at most
+_LEAST_WEIGHT = 1e-12  # of a neuron beside the largest one, in directions to start from
 _ORTHONORMAL = 1e-6  # what a basis may lack of it; it only serves the search
 
 
@@ -26,7 +26,7 @@ class Searched(NamedTuple):
     """A network as searches on any domain see it.
 
     Attributes:
-        network: float64, rows of length one where psi allows it, without neurons that never count.
+        network: of size one, in float64, rows of length one where psi allows it, without neurons that never count.
         basis: (d, m), orthonormal; points of the search are coordinates in it. None for all of R^d.
         preimages: (2 * patterns, m), points that come near good sign patterns: without and with biases.
     """
@@ -36,26 +36,32 @@ class Searched(NamedTuple):
     preimages: np.ndarray
 
 
-def prepare(network: TwoLayer, certificate: Certificate) -> Searched:
+def prepare(network: TwoLayer, weights: np.ndarray, tangential: bool) -> Searched:
     """What searches on all domains share.
 
     Args:
-        network: a single one.
-        certificate: of it, on any domain.
+        network: a single one, of size one (`lawjax.lipschitz.scale`).
+        weights: (k + 1,), of its certificate on any domain.
+        tangential: whether the gradient's part along a sphere is looked for, so that every coordinate counts.
     """
-    plain = _balanced(network)
-    counts = (plain.a != 0) & plain.W.any(1)
+    counts = (network.a != 0) & network.W.any(1)
     if not counts.any():
         counts[0] = True
-    W, b, a = plain.W[counts], plain.b[counts], plain.a[counts]
+    W, b, a = network.W[counts], network.b[counts], network.a[counts]
+    if activations.get(network.activation).has_kink:
+        norms = np.linalg.norm(W, axis=1)
+        norms = np.where(norms > 0, norms, 1.0)
+        W, b, a = W / norms[:, None], b / norms, a * norms
     basis = None
-    if len(W) < W.shape[1] and not certificate.tangential:
+    if len(W) < W.shape[1] and not tangential:
         W, basis = _narrowed(W)
     plain = TwoLayer(W, b, a, 0.0, network.activation)
-    patterns = _patterns(plain, certificate.weights[1:][counts])
+    patterns = _patterns(plain, weights[1:][counts])
     far = 10.0 * float(np.abs(b).max()) + typical_distance(plain)
-    points = _preimages(W, np.concatenate([patterns, far * patterns - b[:, None]], axis=1))
-    fine = np.isfinite(points).all(1, keepdims=True) & points.any(1, keepdims=True)
+    with np.errstate(over="ignore", invalid="ignore"):
+        points = _preimages(W, np.concatenate([patterns, far * patterns - b[:, None]], axis=1))
+        lengths = (points**2).sum(1, keepdims=True)
+    fine = np.isfinite(lengths) & (lengths > 0)
     return Searched(plain, basis, np.where(fine, points, np.eye(1, W.shape[1])))
 
 
@@ -64,21 +70,6 @@ def typical_distance(network: TwoLayer) -> float:
     norms = np.linalg.norm(network.W, axis=1)
     distances = np.abs(network.b[norms > 0]) / norms[norms > 0]
     return (float(np.median(distances)) if distances.size else 0.0) or 1.0
-
-
-def _balanced(network: TwoLayer) -> TwoLayer:
-    """In float64 and, where psi is positively homogeneous, with rows of length one: no square overflows."""
-    network = network.astype(np.float64)
-    if not activations.get(network.activation).has_kink:
-        return network
-    largest = np.abs(network.W).max(1)
-    safe = np.where(largest > 0, largest, 1.0)
-    norms = np.linalg.norm(network.W / safe[:, None], axis=1) * safe
-    safe = np.where(largest > 0, norms, 1.0)
-    a = np.where(largest > 0, network.a * safe, 0.0)
-    strongest = np.abs(a).max() or 1.0
-    b = np.where(largest > 0, network.b / safe, 0.0)
-    return TwoLayer(network.W / safe[:, None], b, a / strongest, 0.0, network.activation)
 
 
 def _narrowed(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +94,8 @@ def _patterns(network: TwoLayer, weights: np.ndarray) -> np.ndarray:
     low, high = psi.sides if psi.has_kink else (-1.0, 1.0)
     rows = 0.5 * (high - low) * a[:, None] * W
     rows = rows / max(np.abs(rows).max(), 1e-300)
-    scaled = rows / np.sqrt(weights / weights.max())[:, None]
+    weights = np.maximum(weights / max(weights.max(), 1e-300), _LEAST_WEIGHT)
+    scaled = rows / np.sqrt(weights)[:, None]
     scaled = scaled / max(np.abs(scaled).max(), 1e-300)
     middle = (high + low) / (high - low) * rows.sum(0)
     block = np.random.default_rng(1).standard_normal((W.shape[1], PATTERNS // 2))

@@ -26,11 +26,15 @@ _STEPS_BETWEEN_LOOKS = 50
 _TOLERANCE = 1e-8  # relative growth of the primal value between looks at which the iteration ends
 _EXTRAPOLATION = 0.8
 _BATCH = 64  # networks solved side by side on an accelerator
+_LIGHT = 1e-14  # of the longest row, up to which a row is added by its length
 _FLOOR = 1e-9  # of the norm of a row, below which its weight is not let fall
 
 
 def best_weights(rows: list[np.ndarray]) -> list[np.ndarray]:
-    """Weights lambda for each matrix of rows (k + 1, d), positive and of sum one, nearly the best there are."""
+    """Weights lambda >= 0 for each matrix of rows (k + 1, d), of sum one, nearly the best there are.
+
+    Rows that are nearly 0 beside the others have weight 0: they are added by their lengths.
+    """
     narrow = [_scaled(matrix) for matrix in rows]
     narrow = [matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix for matrix in narrow]
     groups: dict[tuple[int, int, bool], list[int]] = {}
@@ -84,12 +88,15 @@ def _scaled(rows: np.ndarray) -> np.ndarray:
 
 
 def _usable(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The weights, positive also where the relaxation leaves none, of sum one."""
+    """The weights, positive also where the relaxation leaves none but a row counts, of sum one; 0 for other rows."""
     norms = np.linalg.norm(_scaled(rows), axis=1)
-    if not (np.isfinite(weights).all() and weights.any()):
+    counts = norms > _LIGHT * norms.max(initial=0.0)
+    if not counts.any():
+        return np.full(len(rows), 1.0 / len(rows))
+    if not (np.isfinite(weights).all() and weights[counts].any()):
         weights = norms
-    weights = np.maximum(weights / max(weights.sum(), 1e-300), _FLOOR * norms / max(norms.sum(), 1e-300))
-    weights = np.where(weights > 0, weights, 1e-100)  # of rows of zeros
+    weights = np.where(counts, weights, 0.0)
+    weights = np.maximum(weights / weights.sum(), np.where(counts, _FLOOR * norms / norms.sum(), 0.0))
     return weights / weights.sum()
 
 

@@ -17,17 +17,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
 from lawjax import activations
-from lawjax.lipschitz import verified
+from lawjax.lipschitz import doubled, verified
 from lawjax.network import TwoLayer
 
 _MARGIN = 1e-9  # by which caps must be apart, or inside each other, to count: far above the rounding of inner products
 _SLACK = 1e-9  # of the size of the terms, taken off a lower bound for what they add up to
 _LARGEST = 6000  # neurons up to which pairs are looked at
+_TANGENT = 1e-12  # relative distance of a kink from tangency that is decided exactly
+_THIN = 0.25  # sine of the angle of a cap that is called thin
 _SMOOTH_SLACK = 1e-12  # added to slope intervals that are computed, and not known exactly
 _TURNING = {"tanh": (0.0,), "softplus": (), "gelu": (-math.sqrt(2.0), math.sqrt(2.0))}  # where psi'' = 0
 
@@ -36,26 +39,62 @@ def slope_intervals(network: TwoLayer, domain: str = "space", radius: float = 1.
     """Float64 vectors alpha, beta (k,) with alpha_l <= psi' <= beta_l wherever neuron l gets on the domain.
 
     On the ball and the sphere a neuron with |b_l| >= R ||w_l|| never crosses its kink: its slope is known; with a
-    smooth psi the interval is that of psi' over the pre-activations that occur. Infinite where psi' is unbounded.
+    smooth psi the interval is that of psi' over the pre-activations that occur. Infinite where psi' is unbounded. A
+    neuron that never counts, with a_l = 0 or w_l = 0, has one slope.
     """
     psi = activations.get(network.activation)
-    W, b = np.asarray(network.W, np.float64), np.asarray(network.b, np.float64)
+    W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
     low, high = (-math.inf, math.inf) if psi.slope_interval is None else psi.slope_interval
     alpha, beta = np.full(len(b), low), np.full(len(b), high)
+    if psi.slope_interval is not None:
+        beta[(a == 0) | ~W.any(1)] = low
     if domain == "space":
         return alpha, beta
-    reach = verified.up(radius * verified.row_norms(W))
     if psi.has_kink:
-        return np.where(b >= reach, high, alpha), np.where(-b >= reach, low, beta)
+        sides = sides_of_ball(W, b, radius)
+        return np.where(sides > 0, beta, alpha), np.where(sides < 0, alpha, beta)
+    reach = verified.up(radius * verified.row_norms(W))
     if psi.name in _TURNING:
         rounding = 1e-15 * (np.abs(b) + reach)
         ends = np.stack([b - reach - rounding, b + reach + rounding])
         values = [psi.slope(end) for end in ends]
         for turn in _TURNING[psi.name]:
             values.append(np.where((ends[0] <= turn) & (turn <= ends[1]), psi.slope(np.full(len(b), turn)), values[0]))
-        alpha = np.maximum(np.min(values, axis=0) - _SMOOTH_SLACK, low)
-        beta = np.minimum(np.max(values, axis=0) + _SMOOTH_SLACK, high)
+        alpha = np.maximum(np.min(values, axis=0) - _SMOOTH_SLACK, alpha)
+        beta = np.minimum(np.max(values, axis=0) + _SMOOTH_SLACK, beta)
     return alpha, beta
+
+
+def sides_of_ball(W: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:
+    """(k,): 1 or -1 where w_l . x + b_l has that sign in the whole open ball, 0 where it changes; tangent kinks too.
+
+    Where rounding leaves |b_l| >= R ||w_l|| open, it is decided in exact fractions.
+    """
+    reach = radius * verified.row_norms(W)
+    sides = np.where(np.abs(b) >= verified.up(reach), np.sign(b), 0.0)
+    for i in np.flatnonzero((sides == 0) & (np.abs(b) >= reach * (1.0 - _TANGENT)) & (b != 0)):
+        square = sum(Fraction(w) ** 2 for w in W[i].tolist())
+        if Fraction(float(b[i])) ** 2 >= Fraction(radius) ** 2 * square:
+            sides[i] = np.sign(b[i])
+    return sides
+
+
+def thin_caps(network: TwoLayer, radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The neurons (m,) whose kinks cut thin caps off the sphere, bounds on the sines of their angles, slopes outside.
+
+    In a cap of angle phi a neuron's own gradient has a part of at most |a_l| ||w_l|| sin phi along the sphere.
+    """
+    W, b = np.asarray(network.W, np.float64), np.asarray(network.b, np.float64)
+    low, high = activations.get(network.activation).sides
+    reach = radius * verified.row_norms(W)
+    alpha, beta = slope_intervals(network, "sphere", radius)
+    thin = np.flatnonzero((np.abs(b) >= math.sqrt(1.0 - _THIN**2) * reach) & (alpha < beta))
+    zero = np.zeros(len(thin))
+    square = doubled.multiply(doubled.dot(W[thin], W[thin]), doubled.times(zero + radius, zero + radius))
+    less, rest = doubled.times(b[thin], b[thin])
+    left = doubled.add(square, (-less, -rest))[0] / square[0]
+    sines = np.sqrt(np.maximum(left, 0.0) * (1.0 + 1e-12) + 1e-28 * (W.shape[1] + 8.0))
+    return thin, sines, np.where(b[thin] > 0, high, low)
 
 
 class Case(NamedTuple):
@@ -80,7 +119,7 @@ class Caps(NamedTuple):
     Attributes:
         normals: (k, d), of length one.
         heights: (k,), in [0, 1).
-        exist: (k,), whether the neuron's kink cuts the sphere.
+        exist: (k,), whether the neuron counts and its kink cuts the sphere.
         inside: (k,), the neuron's slope in its cap.
         outside: (k,), and out of it.
     """
@@ -131,7 +170,8 @@ def caps_of(network: TwoLayer, radius: float) -> Caps:
     norms = verified.row_norms(W)
     scale = np.where(norms > 0, norms, 1.0)
     heights = -b / scale / radius
-    exist = (norms > 0) & (np.abs(heights) < 1.0 - _MARGIN)
+    a = np.asarray(network.a, np.float64)
+    exist = (norms > 0) & (a != 0) & (np.abs(heights) < 1.0 - _MARGIN)
     side = np.where(heights >= 0, 1.0, -1.0)
     inside, outside = np.where(heights >= 0, high, low), np.where(heights >= 0, low, high)
     normals = W / scale[:, None] * side[:, None]

@@ -47,6 +47,15 @@ def leg(hypotenuse: float, other: float) -> float:
     return float(up(math.sqrt(max(float(up(up(hypotenuse**2) - np.nextafter(other**2, 0.0))), 0.0))) * scale)
 
 
+def restored(bound: float, exponent: int) -> float:
+    """2^exponent times a bound, rounded upwards; infinite where it is beyond the largest float."""
+    if bound in (0.0, math.inf):
+        return bound
+    with np.errstate(over="ignore"):
+        value = float(np.ldexp(bound, exponent))
+    return value if 1e-290 < value < math.inf else float(up(value))  # exact, but for the smallest
+
+
 def row_norms(rows: Array) -> np.ndarray:
     """(m,) upper bounds on the Euclidean norms of rows (m, d); rows of zeros have norm 0."""
     rows = np.asarray(rows, np.float64)

@@ -1,0 +1,143 @@
+"""The ascents of many networks at a time: those of like size run padded, in one program, side by side off the CPU.
+
+Where psi is piecewise linear they are those of `lawjax.lipschitz.ascent`, on spheres of several radii; where it is
+smooth, those of `lawjax.lipschitz.free` on the domain itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lawjax import activations
+from lawjax.lipschitz.ascent import ascend
+from lawjax.lipschitz.evaluate import into, lengths
+from lawjax.lipschitz.free import ascend_freely
+from lawjax.lipschitz.patterns import PATTERNS
+from lawjax.lipschitz.problem import Problem
+from lawjax.lipschitz.relaxation import padded_size
+from lawjax.network import TwoLayer
+
+Array = Any
+
+_SPACE_RADII = (4.0, 1000.0, 1.0, 0.3)  # of the ascents in R^d, in units of a typical kink's distance from 0
+_BALL_RADII = (1.0, 0.7, 0.3)  # of those in the ball
+_SMOOTH_SCALES = (0.1, 0.5, 1.0, 3.0)  # lengths of random starts in R^d for smooth psi, in these units
+_WORK = 3e10  # floating-point operations of an ascent, roughly, above which it has fewer starts
+_BATCH = 64  # networks whose ascents run side by side on an accelerator
+
+
+def ascents(
+    problems: Sequence[Problem], candidates: Sequence[np.ndarray], starts: int, steps: int, key: Array | None
+) -> list[np.ndarray]:
+    """The ends (m, d) of each problem's ascents, from its best candidates and from random starts."""
+    key = jax.random.key(0, impl="threefry2x32") if key is None else key
+    groups: dict[Any, list[int]] = defaultdict(list)
+    for i, problem in enumerate(problems):
+        network = problem.network
+        if problem.domain == "space" and activations.get(network.activation).slope_interval is None:
+            continue  # the slopes of polynomials grow without end
+        size = padded_size(*network.W.shape)
+        kind = len(_radii(problem)), problem.is_large, network.activation, problem.search_domain, problem.tangential
+        groups[(*size, *kind)].append(i)
+    ends = [points[:0] for points in candidates]
+    batch = 1 if jax.default_backend() == "cpu" else _BATCH
+    for (k, d, *_), everyone in groups.items():
+        for first in range(0, len(everyone), batch):
+            members = everyone[first : first + batch]
+            padded = members + members[:1] * (batch - len(members))
+            group = [problems[i] for i in padded]
+            few = int(np.clip(_WORK / (10.0 * k * d * steps) - PATTERNS, min(4, starts), starts))
+            own = [_padded_best(problems[i], candidates[i], d) for i in padded]
+            found = _of_group(group, own, (k, d), few, steps, key)
+            for place, i in enumerate(members):
+                points = found[place][:, : problems[i].network.dimension].astype(np.float64)
+                ends[i] = into(points, problems[i].search_domain, problems[i].radius)
+    return ends
+
+
+def _of_group(
+    group: Sequence[Problem], own: Sequence[np.ndarray], size: tuple[int, int], starts: int, steps: int, key: Array
+) -> np.ndarray:
+    """(batch, m, d) ends of the ascents of problems of one padded size."""
+    one = group[0]
+    is_smooth = not activations.get(one.network.activation).has_kink
+    dtype = np.float32 if one.is_large and not is_smooth else np.float64
+    side_by_side = len(group) > 1
+    with jax.enable_x64(True):
+        stack = jax.tree.map(
+            lambda *leaves: jnp.asarray(np.stack(leaves)),
+            *[problem.network.padded(*size).astype(dtype) for problem in group],
+        )
+        if is_smooth:
+            points = np.stack([_smooth_starts(*pair, starts) for pair in zip(group, own, strict=True)])
+            radii = np.array([problem.radius for problem in group])
+            found = _free_ascents(stack, points, radii, one.search_domain, one.tangential, steps, side_by_side)
+            return np.asarray(found)
+        directions = np.stack([points / lengths(points)[:, None] for points in own]).astype(dtype)
+        dimensions = np.array([problem.network.dimension for problem in group], dtype)
+        witnesses = []
+        for number, of_sphere in enumerate(zip(*map(_radii, group), strict=True)):
+            arguments = (stack, directions, dimensions, np.array(of_sphere, dtype))
+            random = jax.random.fold_in(key, number)
+            witnesses.append(np.asarray(_on_sphere(arguments, random, starts, steps, one.tangential, side_by_side)))
+        return np.stack(witnesses, axis=1)
+
+
+def _radii(problem: Problem) -> list[float]:
+    """Of the spheres of the ascents of piecewise-linear networks, each of which has starts of its own."""
+    shares = {"space": _SPACE_RADII, "ball": _BALL_RADII, "sphere": (1.0,)}[problem.search_domain]
+    return [problem.typical * share for share in shares[: 1 if problem.is_large else None]]
+
+
+@functools.partial(jax.jit, static_argnames=("n_starts", "steps", "tangential", "side_by_side"))
+def _on_sphere(
+    stacked: tuple[TwoLayer, Array, Array, Array],
+    key: Array,
+    n_starts: int,
+    steps: int,
+    tangential: bool,
+    side_by_side: bool,
+) -> Array:
+    def of_one(arguments: tuple[TwoLayer, Array, Array, Array]) -> Array:
+        network, directions, dimension, radius = arguments
+        return ascend(network, key, n_starts, steps, tangential, dimension, directions, radius).witness
+
+    return jax.vmap(of_one)(stacked) if side_by_side else jax.lax.map(of_one, stacked)
+
+
+@functools.partial(jax.jit, static_argnames=("domain", "tangential", "steps", "side_by_side"))
+def _free_ascents(
+    stack: TwoLayer, starts: Array, radii: Array, domain: str, tangential: bool, steps: int, side_by_side: bool
+) -> Array:
+    def of_one(arguments: tuple[TwoLayer, Array, Array]) -> Array:
+        return ascend_freely(arguments[0], arguments[1], domain, arguments[2], tangential, steps)
+
+    stacked = (stack, starts, radii)
+    return jax.vmap(of_one)(stacked) if side_by_side else jax.lax.map(of_one, stacked)
+
+
+def _smooth_starts(problem: Problem, own: np.ndarray, count: int) -> np.ndarray:
+    """(m, d) the problem's best candidates, and random points of its domain."""
+    d = problem.network.dimension
+    drawn = np.random.default_rng(5).standard_normal((count, d))
+    drawn = drawn / lengths(drawn)[:, None] * problem.typical
+    if problem.search_domain != "sphere":
+        drawn *= np.resize(_SMOOTH_SCALES, count)[:, None]
+    padded = np.zeros((count, own.shape[1]))
+    padded[:, :d] = into(drawn, problem.search_domain, problem.radius)
+    return np.concatenate([own, padded])
+
+
+def _padded_best(problem: Problem, candidates: np.ndarray, dimension: int) -> np.ndarray:
+    """(PATTERNS, dimension): the best candidates, not 0, again and again if there are fewer."""
+    points = candidates[candidates.any(1)]
+    points = problem.best_first(points)[:PATTERNS] if len(points) else np.eye(1, problem.network.dimension)
+    points = points[np.arange(PATTERNS) % len(points)]
+    return np.pad(points, [(0, 0), (0, dimension - points.shape[1])])

@@ -1,0 +1,189 @@
+"""What a point proves: the one rule by which gradients are read off, for searches, bounds and tests alike.
+
+At a point x the slopes psi'(w_l . x + b_l) are read off, and the gradient norm is a lower bound, if
+
+- x lies on the domain: within a few roundings of the sphere or ball, and then R x / |x| is the point that is meant;
+- x lies on no kink: the signs of all pre-activations there, computed in doubled precision where float64 does not
+  settle them, are known. So the slopes are those of a cell that the domain meets.
+
+Anything else proves nothing and counts 0.
+
+>>> f = TwoLayer(W=[[3.0, 4.0]], b=[-4.9], a=[1.0])
+>>> gradient_norms(f, np.array([[0.6, 0.8], [1.0, 0.0], [6.0, 8.0]]), "sphere").tolist()
+[5.0, 0.0, 0.0]
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lawjax import activations
+from lawjax.lipschitz import doubled
+from lawjax.lipschitz.scale import scaled
+from lawjax.network import TwoLayer
+
+_EPS = float(np.finfo(np.float64).eps)
+_MARGIN = 8.0  # roundings of a pre-activation within which its sign is not sure
+_SECOND_MARGIN = 2.0**-98  # of its terms, within which it is not sure in doubled precision, for each coordinate
+OFF = 64.0 * _EPS  # relative distance from the sphere, or beyond the ball, that counts as rounding
+_CANCELS = 1e-4  # of the path bound, below which a gradient is summed up in doubled precision
+_BLOCK = 2**20  # entries of one block of doubled inner products
+
+
+def gradient_norms(
+    network: TwoLayer, points: np.ndarray, domain: str = "space", radius: float = 1.0, tangential: bool = False
+) -> np.ndarray:
+    """||grad f|| at points (m, d) of a domain in float64, or the norm of its part along the sphere; shape (m,).
+
+    0 for a point that proves nothing: off the domain, on a kink, or where the norm is no finite number.
+    """
+    one = scaled(network)
+    with np.errstate(over="ignore", under="ignore"):
+        points = np.ldexp(np.asarray(points, np.float64), one.stretch)
+        radius = float(np.ldexp(radius, one.stretch))
+    return one.restored(scaled_norms(one.network, points, domain, radius, tangential))
+
+
+def scaled_norms(
+    network: TwoLayer, points: np.ndarray, domain: str, radius: float = 1.0, tangential: bool = False
+) -> np.ndarray:
+    """The same for a network of size one (`lawjax.lipschitz.scale`), which is not scaled again."""
+    norms, _ = scaled_gradients(network, points, domain, radius, tangential)
+    return norms
+
+
+def scaled_gradients(
+    network: TwoLayer, points: np.ndarray, domain: str, radius: float = 1.0, tangential: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """The norms (m,) and the gradients (m, d) themselves, which are not set to 0."""
+    W, b, a = network.W, network.b, network.a
+    psi = activations.get(network.activation)
+    size = lengths(points)
+    with np.errstate(over="ignore", invalid="ignore"):
+        pre_activations = points @ W.T + b
+        signs = _signs(W, b, a, points, size, pre_activations, domain, radius) if psi.has_kink else None
+        slopes = psi.slope(pre_activations if signs is None else signs)
+        gradients = (slopes * a) @ W
+        if tangential:
+            normals = points / np.where(size > 0, size, 1.0)[:, None]
+            gradients = gradients - (gradients * normals).sum(1, keepdims=True) * normals
+        norms = lengths(gradients)
+        fails = ~np.isfinite(norms) | ~_is_on(size, domain, radius)
+    if signs is not None:
+        fails |= ((signs == 0) & ((a != 0) & W.any(1))).any(1)
+    return np.where(fails, 0.0, norms), gradients
+
+
+def _is_on(size: np.ndarray, domain: str, radius: float) -> np.ndarray:
+    """Whether points of these lengths lie on the domain."""
+    if domain == "space":
+        return np.isfinite(size)
+    excess = size / radius - 1.0
+    return excess <= OFF if domain == "ball" else np.abs(excess) <= OFF
+
+
+def _signs(
+    W: np.ndarray,
+    b: np.ndarray,
+    a: np.ndarray,
+    points: np.ndarray,
+    size: np.ndarray,
+    pre_activations: np.ndarray,
+    domain: str,
+    radius: float,
+) -> np.ndarray:
+    """(m, k) signs of the pre-activations at the points of the domain that are meant; 0 where they are not known."""
+    reach = np.multiply.outer(size, lengths(W))
+    moved = np.zeros(len(points)) if domain == "space" else OFF + np.zeros(len(points))
+    margin = _MARGIN * _EPS * W.shape[1] * (reach + np.abs(b)) + moved[:, None] * reach
+    signs = np.sign(pre_activations)
+    unsure = (np.abs(pre_activations) <= margin) & ((a != 0) & W.any(1))
+    signs[unsure] = _doubled_signs(W, b, points, size, np.argwhere(unsure), domain, radius)
+    return signs
+
+
+def _doubled_signs(
+    W: np.ndarray, b: np.ndarray, points: np.ndarray, size: np.ndarray, pairs: np.ndarray, domain: str, radius: float
+) -> np.ndarray:
+    """The signs for pairs of a point and a neuron, in doubled precision.
+
+    On the sphere, w . (R x / |x|) + b has the sign of R (w . x) + b |x|.
+    """
+    found = np.zeros(len(pairs))
+    step = max(1, _BLOCK // W.shape[1])
+    zero = np.zeros(1)
+    for start in range(0, len(pairs), step):
+        of_point, of_neuron = pairs[start : start + step].T
+        unit = np.where(size[of_point] > 0, size[of_point], 1.0)
+        unit = np.ldexp(1.0, np.frexp(unit)[1])
+        x, bias, w = points[of_point] / unit[:, None], b[of_neuron] / unit, W[of_neuron]
+        of_bias: doubled.Doubled = (bias, np.zeros_like(bias))
+        product = doubled.dot(x, w)
+        length = doubled.root(doubled.dot(x, x))
+        is_moved = domain == "sphere" or (domain == "ball" and size[of_point] > radius * (1.0 - OFF))
+        moved_product = doubled.multiply(product, (radius / unit, zero))
+        moved_bias = doubled.multiply(length, of_bias)
+        terms = [
+            tuple(np.where(is_moved, *both) for both in zip(*pair, strict=True))
+            for pair in ((moved_product, product), (moved_bias, of_bias))
+        ]
+        high, _ = doubled.add(*terms)  # type: ignore[arg-type]
+        bound = np.abs(x * w).sum(1) * np.where(is_moved, radius / unit, 1.0) + np.abs(terms[1][0])
+        sure = np.abs(high) > _SECOND_MARGIN * W.shape[1] * bound
+        found[start : start + step] = np.where(sure, np.sign(high), 0.0)
+    return found
+
+
+def norm_at(
+    network: TwoLayer, point: np.ndarray, domain: str = "space", radius: float = 1.0, tangential: bool = False
+) -> float:
+    """What one point proves, to a few roundings of itself, even where the neurons' parts nearly cancel."""
+    one = scaled(network)
+    with np.errstate(over="ignore", under="ignore"):
+        x = np.ldexp(np.asarray(point, np.float64), one.stretch)[None]
+        radius = float(np.ldexp(radius, one.stretch))
+    norms, _ = scaled_gradients(one.network, x, domain, radius, tangential)
+    W, b, a = one.network.W, one.network.b, one.network.a
+    path = float(np.abs(a) @ lengths(W))
+    if 0.0 < norms[0] < _CANCELS * path:
+        psi = activations.get(network.activation)
+        pre_activations = x @ W.T + b
+        if psi.has_kink:
+            pre_activations = _signs(W, b, a, x, lengths(x), pre_activations, domain, radius)
+        coefficients = doubled.times(psi.slope(pre_activations)[0], a)
+        gradient = doubled.weighted_sum(coefficients, W)
+        if tangential:
+            gradient = _doubled_tangential(gradient, x[0])
+        norms = lengths(gradient[0][None])
+    return float(one.restored(norms)[0])
+
+
+def _doubled_tangential(gradient: doubled.Doubled, x: np.ndarray) -> doubled.Doubled:
+    """g - (g . x) x / |x|^2 in doubled precision."""
+    x = x / np.ldexp(1.0, np.frexp(np.abs(x).max())[1])
+    exact_x = x, np.zeros_like(x)
+    product = doubled.dot(gradient[0], x)
+    product = doubled.plus(product[0], product[1] + float(gradient[1] @ x))
+    square = doubled.dot(x, x)
+    share = product[0] / square[0]
+    rest = doubled.add(product, doubled.multiply((-share, np.zeros(())), square))
+    factor = doubled.plus(share, rest[0] / square[0])
+    along = doubled.multiply((np.full_like(x, factor[0]), np.full_like(x, factor[1])), exact_x)
+    return doubled.add(gradient, (-along[0], -along[1]))
+
+
+def lengths(rows: np.ndarray) -> np.ndarray:
+    """Norms of rows (m, d) whose squares may overflow."""
+    largest = np.abs(rows).max(1, keepdims=True, initial=0.0)
+    return np.linalg.norm(rows / np.where(largest > 0, largest, 1.0), axis=1) * largest[:, 0]
+
+
+def into(points: np.ndarray, domain: str, radius: float = 1.0) -> np.ndarray:
+    """Points (..., d) moved along their rays onto the sphere or into the ball; on R^d they stay. 0 stays 0."""
+    if domain == "space":
+        return points
+    for _ in range(2):  # the second time takes off what rounding left of the first
+        norms = lengths(points.reshape(-1, points.shape[-1])).reshape(*points.shape[:-1], 1)
+        scale = radius / np.where(norms > 0, norms, 1.0)
+        points = points * (np.minimum(scale, 1.0) if domain == "ball" else scale)
+    return points

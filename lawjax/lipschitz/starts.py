@@ -1,0 +1,72 @@
+"""Where the search for a witness begins: preimages of sign patterns, points given, the neurons' own directions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lawjax import activations
+from lawjax.errors import UserError
+from lawjax.lipschitz.evaluate import into, lengths
+from lawjax.lipschitz.pairs import kink_bound, pair_bound
+from lawjax.lipschitz.problem import Problem
+
+_PAIRED = 500  # of the points given, between which the steepest pair is looked for
+_BETWEEN = 400  # points tried between the steepest pair
+_STRONGEST = 32  # neurons whose own directions are tried
+_RIMS = (1.000001, 0.999999, 0.9, 0.5)  # of the sine of a cap's angle: from beyond its rim to its middle
+
+
+def starting_points(problem: Problem) -> np.ndarray:
+    """(m, d) points of the search's domain: along the preimages of patterns, near these, in caps, beside kinks."""
+    preimages = problem.searched.preimages
+    along, with_biases = np.split(preimages / lengths(preimages)[:, None], 2)
+    near = preimages[len(along) :]
+    domain, radius = problem.search_domain, problem.radius
+    if domain == "space":
+        points = [1000.0 * problem.typical * along, near]
+    else:
+        points = [radius * along, radius * with_biases, into(near, domain, radius), _in_caps(problem)]
+    if problem.domain == "sphere" and not problem.is_large:
+        points.append(problem.lowered(kink_bound(problem.one.network, radius).witness[None]))
+    return np.concatenate(points)
+
+
+def _in_caps(problem: Problem) -> np.ndarray:
+    """(m, d) points in the caps of the strongest neurons: their middles, and from there towards the rim."""
+    network, radius = problem.network, problem.radius
+    if not activations.get(network.activation).has_kink:
+        return np.zeros((0, network.dimension))
+    norms = lengths(network.W)
+    strongest = np.argsort(-np.abs(network.a) * norms, kind="stable")[:_STRONGEST]
+    strongest = strongest[norms[strongest] > 0]
+    normals = network.W[strongest] / norms[strongest, None]
+    heights = np.clip(-network.b[strongest] / norms[strongest] / radius, -1.0, 1.0)
+    normals, heights = np.where(heights < 0, -1.0, 1.0)[:, None] * normals, np.abs(heights)
+    aside = np.random.default_rng(3).standard_normal(normals.shape)
+    aside -= (aside * normals).sum(1, keepdims=True) * normals
+    sizes = lengths(aside)[:, None]
+    aside = aside / np.where(sizes > 0, sizes, 1.0)
+    points = [normals, -normals]
+    for share in _RIMS:
+        sines = np.minimum(share * np.sqrt((1.0 - heights) * (1.0 + heights)), 1.0)[:, None]
+        points.append(np.sqrt(1.0 - sines**2) * normals + sines * aside)
+    return into(radius * np.concatenate(points), problem.search_domain, radius)
+
+
+def placed(problem: Problem, given: np.ndarray) -> np.ndarray:
+    """(m, d) the points given, moved into the domain, and points between the steepest pair of them.
+
+    Raises:
+        UserError: points of another dimension.
+    """
+    one = problem.one
+    if given.shape[1] != one.network.dimension:
+        raise UserError(f"points must have the networks' dimension {one.network.dimension}, not {given.shape[1]}.")
+    with np.errstate(over="ignore", under="ignore"):
+        points = np.ldexp(given, one.stretch)
+    points = into(points[np.isfinite(points).all(1) & points.any(1)], problem.domain, problem.radius)
+    if problem.domain != "sphere" and len(points) > 1:
+        _, i, j = pair_bound(one.network, points[:_PAIRED])
+        shares = np.random.default_rng(4).uniform(size=_BETWEEN)[:, None]
+        points = np.concatenate([points, points[i] + shares * (points[j] - points[i])])
+    return points
