@@ -1,15 +1,17 @@
-"""What the benchmarks share: the machine they name, and the tests' networks."""
+"""What the benchmarks share: the machine they name, and modules of the tests."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import platform
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-REFERENCE = Path(__file__).parents[1] / "tests" / "lipschitz_networks.py"
+TESTS = Path(__file__).parents[1] / "tests"
 
 
 def cores() -> int:
@@ -30,10 +32,8 @@ def machine() -> str:
     return f"{processor}, {cores()} cores; Python {platform.python_version()}, {versions}; {load}"
 
 
-def reference() -> Any:
-    """The module with the tests' networks."""
-    spec = importlib.util.spec_from_file_location("lipschitz_networks", REFERENCE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def reference(module: str = "lipschitz_networks") -> Any:
+    """A module of the tests; unless named, the one with their networks."""
+    if str(TESTS) not in sys.path:
+        sys.path.append(str(TESTS))
+    return importlib.import_module(module)

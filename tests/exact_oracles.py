@@ -27,6 +27,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+import scipy.special
 
 from lawjax import TwoLayer
 
@@ -96,12 +97,64 @@ def norm_at(network: TwoLayer, x: np.ndarray, tangential: bool = False) -> float
     return _root(_dot(across, across) * unit**2 / _dot(p, p))
 
 
-def path(network: TwoLayer) -> float:
-    """L sum_l |a_l| ||w_l|| for piecewise-linear psi, whatever the sizes: at least every constant of the network."""
-    largest = max(map(abs, SLOPES[network.activation]))
+def path(network: TwoLayer, lipschitz: float = 1.0) -> float:
+    """L sum_l |a_l| ||w_l||, whatever the sizes: at least every constant of the network."""
     W, a = (np.asarray(leaf, np.float64).tolist() for leaf in (network.W, network.a))
     squares = (Fraction(weight) ** 2 * sum(Fraction(w) ** 2 for w in row) for weight, row in zip(a, W, strict=True))
-    return largest * sum(map(_root, squares))
+    return lipschitz * sum(map(_root, squares))
+
+
+def sampled(
+    network: TwoLayer,
+    domain: str = "space",
+    radius: float = 1.0,
+    tangential: bool = False,
+    count: int = 20_000,
+    points: np.ndarray | None = None,
+) -> float:
+    """The largest gradient norm at points, or at many of a domain, random and near kinks; for any psi, in float64."""
+    W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
+    x = _many_points(W, b, domain, radius, count) if points is None else points
+    gradients = (_slopes(network.activation, x @ W.T + b) * a) @ W
+    if tangential:
+        normals = x / np.linalg.norm(x, axis=1, keepdims=True)
+        gradients = gradients - (gradients * normals).sum(1, keepdims=True) * normals
+    return float(np.linalg.norm(gradients, axis=1).max())
+
+
+def _slopes(activation: str, t: np.ndarray) -> np.ndarray:
+    if activation in SLOPES:
+        return np.where(t > 0, *SLOPES[activation][::-1])
+    t = np.clip(t, -300.0, 300.0)
+    if activation == "tanh":
+        return np.cosh(t) ** -2.0
+    if activation == "softplus":
+        return 1.0 / (1.0 + np.exp(-t))
+    return scipy.special.ndtr(t) + t * np.exp(-0.5 * t * t) / math.sqrt(2.0 * math.pi)  # gelu
+
+
+def _many_points(W: np.ndarray, b: np.ndarray, domain: str, radius: float, count: int) -> np.ndarray:
+    rng, d = np.random.default_rng(0), W.shape[1]
+    directions = rng.standard_normal((count, d))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    norms = np.linalg.norm(W, axis=1)
+    used = np.flatnonzero(norms > 0)
+    own = rng.choice(used if len(used) else [0], count)
+    size = np.where(norms > 0, norms, 1.0)[own, None]
+    reach = radius if domain != "space" else float(np.median(np.abs(b[own]) / size[:, 0])) or 1.0
+    # Pre-activations of a few units, where smooth slopes turn; and everywhere along the kink.
+    across = (4.0 * rng.standard_normal((count, 1)) - b[own, None]) / size
+    near = across * W[own] / size
+    aside = reach * rng.standard_normal((count, d))
+    near += aside - (aside * W[own]).sum(1, keepdims=True) * W[own] / size**2
+    if domain == "space":
+        return np.concatenate([reach * directions * 10.0 ** rng.uniform(-2, 4, (count, 1)), near])
+    lengths = np.linalg.norm(near, axis=1, keepdims=True)
+    near = near[lengths[:, 0] > 0] * (radius / lengths[lengths > 0])[:, None]
+    if domain == "sphere":
+        return np.concatenate([radius * directions, near])
+    inside = np.minimum(1.0, lengths[lengths > 0] / radius)[:, None]
+    return np.concatenate([radius * directions * rng.uniform(0, 1, (count, 1)) ** (1.0 / d), near * inside])
 
 
 def kinks_of(network: TwoLayer) -> tuple[Kinks, Fraction]:

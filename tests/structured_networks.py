@@ -449,7 +449,7 @@ def line(rng, d, k, activation):
 @_rough
 def crowded_line(rng, d, k, activation):
     """d = 1, up to 3000 neurons, sums that grow in either direction."""
-    k = int(10.0 ** rng.uniform(2, np.log10(3000)))
+    k = int(100.0 * 30.0 ** rng.uniform() ** 2)
     W = rng.standard_normal((k, 1)) if rng.random() < 0.5 else rng.choice([-1.0, 1.0], (k, 1))
     b = -W[:, 0] * rng.uniform(-1.5, 1.5, k)
     a = rng.standard_normal(k) if rng.random() < 0.5 else rng.choice([-1.0, 1.0], k)

@@ -1,0 +1,122 @@
+"""Brackets of structured networks against exact constants: no fault of tests/bracket_faults.py, whatever the kind."""
+
+import json
+
+import numpy as np
+import pytest
+from bracket_faults import QUESTIONS, faults, truth
+from exact_oracles import exact
+from structured_networks import KINDS, ROUGH, SMOOTH, structured
+
+import lawjax
+from lawjax import TwoLayer, UserError, check, constructions
+
+LARGE = "crowded_line"
+REFUSABLE = ROUGH | {"sparse_readout", "tiny_rows"}  # their sizes are beyond what the checker takes
+HAT = TwoLayer([[1.0]] * 3, [1.0, 0.0, -1.0], [1.0, -2.0, 1.0])
+# Kinks that meet on the rim: a point a little inside the circle sees a cell that the circle does not.
+NINE = TwoLayer(
+    [[-1, 1], [1, 1], [-1, 0], [0, -1], [-2, -1], [0, -2], [1, -1], [0, -1], [-2, -2]],
+    [-2, 1, 0, 0, -2, 2, -1, -1, -2],
+    [2, -2, 1, 2, -2, 2, -2, -2, -2],
+    activation="abs",
+)
+
+
+def seeds_of(kind, count, smooth=False):
+    """Seeds of networks of a kind."""
+    names = [name for name in KINDS if not (smooth and name in ROUGH)]
+    return range(names.index(kind), count * len(names), len(names))
+
+
+def assert_right(one, domain, tangential, tmp_path):
+    """The bracket has no fault, and its certificate is proved; extreme sizes may be refused in a sentence."""
+    kind, f, radius = one
+    found = record = None
+    try:
+        found = lawjax.bracket(f, domain, radius, tangential)
+        record = found.certificate.record(f)
+    except UserError:
+        assert kind in (ROUGH if found is None else REFUSABLE), one
+    if found is not None:
+        assert faults(f, domain, radius, tangential, found, truth(f, domain, radius, tangential)) == [], (one, found)
+    if record is None:
+        return
+    f.save(tmp_path / "f.npz")
+    (tmp_path / "f.json").write_text(json.dumps(record))
+    valid, why = check.check(tmp_path / "f.npz", tmp_path / "f.json")
+    assert valid, (one, why)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != LARGE])
+def test_a_network_of_each_kind_for_each_question(kind, tmp_path):
+    for seed, question in zip(seeds_of(kind, 4), QUESTIONS, strict=True):
+        assert_right(structured(seed), *question, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_networks_of_each_kind(kind, tmp_path):
+    for seed in seeds_of(kind, 10 if kind == LARGE else 50):
+        for question in QUESTIONS:
+            assert_right(structured(seed), *question, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ROUGH])
+def test_a_smooth_network_of_each_kind(kind, tmp_path):
+    number = list(KINDS).index(kind)
+    assert_right(structured(seeds_of(kind, 1, smooth=True)[0], smooth=True), *QUESTIONS[number % 4], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ROUGH])
+def test_many_smooth_networks_of_each_kind(kind, tmp_path):
+    for seed in seeds_of(kind, 15, smooth=True):
+        for question in QUESTIONS:
+            assert_right(structured(seed, smooth=True), *question, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("f", "value"),
+    [
+        (HAT, 1.0),
+        (TwoLayer([[1.0], [-1.0]], [0.0, 0.0], [1.0, 1.0]), 1.0),  # |x|
+        (TwoLayer([[1.0], [1.0]], [0.5, -0.5], [3.0, -3.0]), 3.0),  # a ramp
+        (TwoLayer(np.concatenate([np.eye(3), -np.eye(3)]), np.zeros(6), np.ones(6)), 3**0.5),  # sum |x_i|
+        (TwoLayer([[1.0, 2.0], [1.0, 2.0]], [0.5, 0.5], [1.0, -1.0]), 0.0),
+    ],
+)
+def test_sums_that_cancel_cost_nothing(f, value):
+    found = lawjax.bracket(f)
+    assert value * (1 - 1e-9) <= found.lower <= found.upper <= value * (1 + 1e-9) + 1e-14
+
+
+def test_a_smooth_ramp():
+    """No slopes are known but those of [0, 1], and one neuron's less the other's is at most 1."""
+    f = TwoLayer([[1.0], [1.0]], [0.5, -0.5], [1.0, -1.0], activation="tanh")
+    x = np.linspace(-5, 5, 100_001)
+    value = np.abs(np.cosh(x + 0.5) ** -2 - np.cosh(x - 0.5) ** -2).max()
+    found = lawjax.bracket(f)
+    assert value * (1 - 1e-12) <= found.lower <= found.upper <= 1.0 + 1e-9
+
+
+def test_no_lower_bound_of_a_cell_that_the_circle_does_not_meet():
+    value = exact(NINE, "sphere", 1.0, True).surely
+    assert value == pytest.approx(18.3576, abs=1e-4)
+    found = lawjax.bracket(NINE, "sphere", tangential=True)
+    assert abs(np.linalg.norm(found.witness) - 1.0) <= 1e-14
+    assert found.lower == pytest.approx(value, rel=1e-9) and found.upper == pytest.approx(value, rel=1e-9)
+
+
+def test_constructed_ramps_have_an_upper_bound_of_their_size():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((40, 8))
+    dataset = lawjax.Dataset(x / np.linalg.norm(x, axis=1, keepdims=True), rng.choice([-1.0, 1.0], 40))
+    f = constructions.ramps(dataset).network
+    found = lawjax.bracket(f)
+    assert found.lower <= found.upper <= lawjax.lipschitz.path_product(f)
+
+
+def test_there_are_smooth_networks_too():
+    drawn = [structured(seed, smooth=True) for seed in range(60)]
+    assert {one.network.activation for one in drawn} == set(SMOOTH) and not {one.kind for one in drawn} & ROUGH
