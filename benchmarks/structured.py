@@ -7,9 +7,10 @@
 Each network is asked four questions: R^d, ball, sphere, along the sphere. Prints Markdown tables by kind and by
 question. Counted are bounds on the wrong side of the exact value (tests/exact_oracles.py) or of one another,
 exceptions, NaN, (0, 0) for what is not 0, upper bounds above the path product, witnesses off their domain or where
-`lower` is not attained, and in d <= 2 brackets that are not closed to 1e-9. A sentence (UserError) is counted apart.
-What rounding leaves of sums that cancel, some 1e-15 of the path product, counts as 0. With --smooth psi is tanh, GELU
-or softplus, and the largest of many samples stands for the exact value.
+`lower` is not attained, and in d <= 2 bounds that are off by more than 1e-9 (lower ones from what points in float64 can
+show). A sentence (UserError) is counted apart. What rounding leaves of sums that cancel, some 1e-15 of the path
+product, counts as 0. With --smooth psi is tanh, GELU or softplus, and the largest of many samples stands for the exact
+value.
 """
 
 from __future__ import annotations
@@ -118,10 +119,10 @@ def judged(
     judge: Any, network: TwoLayer, domain: str, radius: float, tangential: bool, one: Answer, certificates: bool
 ) -> dict[str, Any]:
     """An answer beside the truth."""
-    true, found = judge.truth(network, domain, radius, tangential), one.found
+    found = one.found
+    true = judge.truth(network, domain, radius, tangential, *([] if found is None else [found.lower]))
     row = {
-        "surely": true.surely,
-        "possibly": true.possibly,
+        **true._asdict(),
         "path": judge.path_of(network),
         "error": one.error,
         "is_sentence": one.is_sentence,

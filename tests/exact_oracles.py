@@ -33,6 +33,7 @@ from lawjax import TwoLayer
 
 SLOPES = {"relu": (0.0, 1.0), "leaky_relu": (0.01, 1.0), "abs": (-1.0, 1.0), "identity": (1.0, 1.0)}
 PIECEWISE_LINEAR = tuple(SLOPES)
+MARGIN = Fraction(1, 2**43)  # 1e-13
 _BITS = 80  # of a number before it is rounded to a float
 
 Vector = tuple[int, ...]
@@ -71,17 +72,42 @@ class Ball(NamedTuple):
 
 def exact(network: TwoLayer, domain: str = "space", radius: float = 1.0, tangential: bool = False) -> Sup:
     """sup ||grad f||, or of its part along the sphere, over R^d, the ball or the sphere around 0, for d <= 3."""
-    kinks, unit = kinks_of(network)
-    d = network.dimension
+    return _supremum(*kinks_of(network), network.dimension, domain, radius, tangential)
+
+
+def visible(network: TwoLayer, domain: str = "space", radius: float = 1.0, tangential: bool = False) -> float:
+    """The same over the points that lie off every kink by MARGIN or more of their distance from 0.
+
+    It is what a point in float64 can show for certain: cells may be thinner than the distance of two floats. On R^d it
+    is the largest value on balls of many sizes.
+    """
+    if domain != "space":
+        kinks = kinks_of(network, Fraction(float(radius)))
+        return _supremum(*kinks, network.dimension, domain, radius, tangential).surely
+    return max(visible(network, "ball", size) for size in _sizes(network))
+
+
+def _sizes(network: TwoLayer) -> set[float]:
+    """Of balls that show all that there is: around the nearest kinks, up to far beyond the last one."""
+    W, b = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b))
+    sizes = np.abs(W).max(1)
+    with np.errstate(all="ignore"):
+        distances = np.abs(b) / sizes
+    distances = distances[np.isfinite(distances) & (distances > 1e-100) & (distances < 1e100)]
+    some = np.quantile(distances, [0.0, 0.25, 0.5, 0.75, 1.0]) if len(distances) else np.ones(1)
+    return {float(factor * size) for size in some for factor in (2.0, 16.0, 1e3, 1e6)}
+
+
+def _supremum(kinks: Kinks, unit: Fraction, d: int, domain: str, radius: float, tangential: bool) -> Sup:
     if domain == "space":
-        return _both(_largest(_cells(kinks, None), unit))
+        return _both(_largest(_cells(kinks, None), unit, d))
     frame = [tuple(int(i == j) for j in range(d + 1)) for i in range(d + 1)]
     ball = Ball(frame, Fraction(float(radius)))
     if domain == "ball":
-        return _both(_largest(_cells(kinks, ball), unit))
+        return _both(_largest(_cells(kinks, ball), unit, d))
     if d == 1:
         return Sup(0.0, 0.0) if tangential else _two_points(kinks, unit, ball.radius)
-    return _both(_largest_along(kinks, unit, ball) if tangential else _largest(_on_sphere(kinks, ball), unit))
+    return _both(_largest_along(kinks, unit, ball) if tangential else _largest(_on_sphere(kinks, ball), unit, d))
 
 
 def norm_at(network: TwoLayer, x: np.ndarray, tangential: bool = False) -> float | None:
@@ -157,19 +183,30 @@ def _many_points(W: np.ndarray, b: np.ndarray, domain: str, radius: float, count
     return np.concatenate([radius * directions * rng.uniform(0, 1, (count, 1)) ** (1.0 / d), near * inside])
 
 
-def kinks_of(network: TwoLayer) -> tuple[Kinks, Fraction]:
-    """The kinks, with gradients in integers, and the unit of these gradients."""
+def kinks_of(network: TwoLayer, reach: Fraction | None = None) -> tuple[Kinks, Fraction]:
+    """The kinks, with gradients in integers, and the unit of these gradients.
+
+    With a reach, points within it that are nearer to a kink than MARGIN are marked: gradients have an entry more, the
+    number of kinks that are so near.
+    """
     low, high = map(Fraction, SLOPES[network.activation])
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
     used = W.any(1) & (a != 0)
-    W, b, a = W[used], b[used], a[used]
-    rows = [_integers([row])[0][0] for row in np.column_stack([W, b]).tolist()]
-    products = [
-        [Fraction(weight) * Fraction(w) for w in row] for weight, row in zip(a.tolist(), W.tolist(), strict=True)
-    ]
+    rows = [list(map(Fraction, row)) for row in np.column_stack([W, b])[used].tolist()]
+    products = [[Fraction(of) * w for w in row[:-1]] for of, row in zip(a[used].tolist(), rows, strict=True)]
     start = [low * sum(column, Fraction(0)) for column in zip(*products, strict=True)] or [Fraction(0)] * W.shape[1]
     (base, *jumps), unit = _integers([start, *([(high - low) * entry for entry in row] for row in products)])
-    return _merged(Kinks(rows, jumps, base)), unit
+    if reach is not None:
+        some = [
+            (row, jump, MARGIN * (reach * sum(map(abs, row[:-1])) + abs(row[-1])))
+            for row, jump in zip(rows, jumps, strict=True)
+            if any(jump)
+        ]
+        rows = [[*row[:-1], row[-1] + side * off] for row, _, off in some for side in (1, -1)]
+        jumps = [own for _, jump, _ in some for own in ((*(0 for _ in jump), 1), (*jump, -1))]
+        base = (*base, 0)
+    integers = [_integers([row])[0][0] for row in rows]
+    return _merged(Kinks(integers, jumps, base)), unit
 
 
 def _integers(vectors: list[list[float]] | list[list[Fraction]]) -> tuple[list[Vector], Fraction]:
@@ -196,8 +233,13 @@ def _wedge(u: Vector, v: Vector) -> Vector:
     return tuple(u[i] * v[j] - u[j] * v[i] for i, j in itertools.combinations(range(len(u)), 2))
 
 
-def _largest(gradients: Iterable[Vector], unit: Fraction) -> float:
-    return _root(max(_dot(g, g) for g in gradients) * unit**2)
+def _seen(gradients: Iterable[Vector], d: int) -> list[Vector]:
+    """Those that are not marked as too near to a kink."""
+    return [gradient[:d] for gradient in gradients if not any(gradient[d:])]
+
+
+def _largest(gradients: Iterable[Vector], unit: Fraction, d: int) -> float:
+    return _root(max((_dot(g, g) for g in _seen(gradients, d)), default=0) * unit**2)
 
 
 def _root(square: Fraction | int) -> float:
@@ -331,16 +373,16 @@ def _gradient_at(kinks: Kinks, point: Point) -> Vector | None:
 
 
 def _two_points(kinks: Kinks, unit: Fraction, radius: Fraction) -> Sup:
-    surely, possibly = {(0,)}, {(0,)}
+    surely, possibly = set[Vector](), set[Vector]()
     kept = [abs(Fraction(c, n)) for n, c in kinks.rows]
     inner = (max((at for at in kept if at < radius), default=Fraction(0)) + radius) / 2  # no kink from here to radius
     for side in (1, -1):
         at_point, inside = (
             _gradient_at(kinks, Point((side * at.numerator,), (0,), 0, at.denominator)) for at in (radius, inner)
         )
-        surely.add(at_point or (0,))
-        possibly.add(at_point or inside)
-    return Sup(_largest(surely, unit), _largest(possibly, unit))
+        surely.update([] if at_point is None else [at_point])
+        possibly.add(inside if at_point is None else at_point)
+    return Sup(_largest(surely, unit, 1), _largest(possibly, unit, 1))
 
 
 class Circle(NamedTuple):
@@ -359,8 +401,8 @@ class Circle(NamedTuple):
 
 def _circles(kinks: Kinks, ball: Ball) -> list[Circle]:
     """All circles, for kinks that cut the sphere."""
-    if len(kinks.base) == 2:
-        return [_circle(kinks, ball, None, (0, 0))]
+    if len(ball.frame) == 3:
+        return [_circle(kinks, ball, None, ())]
     return [
         _circle(_others(kinks, i), _on_flat(ball, row), row[:-1], jump)
         for i, (row, jump) in enumerate(zip(kinks.rows, kinks.jumps, strict=True))
@@ -427,16 +469,17 @@ def _largest_along(kinks: Kinks, unit: Fraction, ball: Ball) -> float:
     """
     kinks = _within(kinks, ball)
     circles = _circles(kinks, ball)
-    unit = unit / ball.radius
-    ends = [(point, gradient) for circle in circles for point, around in circle.corners for gradient in around]
+    unit, d = unit / ball.radius, len(ball.frame) - 1
+    ends = [(point, own) for circle in circles for point, around in circle.corners for own in _seen(around, d)]
     best = max((_along(gradient, point, unit) for point, gradient in ends), default=0.0)
-    beside = [(gradient, circle) for circle in circles for gradient in circle.gradients] or [(kinks.base, None)]
+    beside = [(own, circle) for circle in circles for own in _seen(circle.gradients, d)]
+    beside = beside or [(own, None) for own in _seen([kinks.base], d)]
     beside.sort(key=lambda each: -_dot(each[0], each[0]))
     for gradient, circle in beside:
         if _root(_dot(gradient, gradient) * (unit * ball.radius) ** 2) <= best:
             break
         places = [*_square_to(kinks, ball, gradient), *_inside_arcs(circle, gradient)]
-        best = max([best, *(_along(own, point, unit) for point, own in places)])
+        best = max([best, *(_along(own[:d], point, unit) for point, own in places if not any(own[d:]))])
     return best
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from exact_oracles import PIECEWISE_LINEAR, exact, norm_at, path, sampled
+from exact_oracles import PIECEWISE_LINEAR, exact, norm_at, path, sampled, visible
 from structured_networks import KINDS, ROUGH, structured
 
 from lawjax import TwoLayer
@@ -119,3 +119,20 @@ def test_the_path_product_of_any_size():
     f = small(np.random.default_rng(0), 3, 8, "abs", whole=False)
     assert path(f) == pytest.approx(path_product(f), rel=1e-15)
     assert path(TwoLayer(f.W * 1e200, f.b, f.a * 1e-200)) == pytest.approx(path(f), rel=1e-14)
+
+
+def test_what_no_float_can_show_is_not_visible():
+    """A kink at 0.1 and one at 0.1 + 0.1 + 0.1 over 3: 2e-17 apart, where floats are 1e-17 apart."""
+    f = TwoLayer([[1.0], [3.0]], [-0.1, -(0.1 + 0.1 + 0.1)], [15.0, -5.0])
+    g = TwoLayer([[1.0], [3.0]], [-0.1, -0.3001], [15.0, -5.0])
+    for domain in ("space", "ball"):
+        assert exact(f, domain).surely == exact(g, domain).surely == visible(g, domain) == 15.0
+        assert visible(f, domain) == 0.0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_visible_is_all_of_a_usual_network(seed):
+    f = small(np.random.default_rng(seed), 1 + seed % 3, 6, PIECEWISE_LINEAR[seed % 4], whole=False)
+    for domain, tangential in QUESTIONS:
+        value = exact(f, domain, 1.5, tangential).surely
+        assert value * (1 - 1e-9) <= visible(f, domain, 1.5, tangential) <= value

@@ -39,7 +39,8 @@ def assert_right(one, domain, tangential, tmp_path):
     except UserError:
         assert kind in (ROUGH if found is None else REFUSABLE), one
     if found is not None:
-        assert faults(f, domain, radius, tangential, found, truth(f, domain, radius, tangential)) == [], (one, found)
+        true = truth(f, domain, radius, tangential, found.lower)
+        assert faults(f, domain, radius, tangential, found, true) == [], (one, found, true)
     if record is None:
         return
     f.save(tmp_path / "f.npz")
@@ -115,6 +116,35 @@ def test_constructed_ramps_have_an_upper_bound_of_their_size():
     f = constructions.ramps(dataset).network
     found = lawjax.bracket(f)
     assert found.lower <= found.upper <= lawjax.lipschitz.path_product(f)
+
+
+FORGED = {
+    "lower > exact": {"lower": 5.1, "upper": 6.0},
+    "upper < exact": {"lower": 4.0, "upper": 4.99999999999},
+    "lower > upper": {"upper": 4.9},
+    "NaN": {"lower": float("nan")},
+    "(0, 0)": {"lower": 0.0, "upper": 0.0},
+    "upper > path": {"upper": 7.1},
+    "witness off its domain": {"witness": np.array([0.8, 0.600001])},
+    "not attained": {"witness": np.array([-0.8, 0.6])},
+    "lower, d <= 2": {"lower": 4.0, "witness": np.array([-0.6, 0.8])},
+    "upper, d <= 2": {"upper": 5.00001},
+}
+
+
+@pytest.mark.parametrize("fault", FORGED)
+def test_every_fault_is_seen(fault):
+    f = TwoLayer(np.diag([3.0, 4.0]), np.zeros(2), np.ones(2))
+    true = truth(f, "sphere", 1.0, False, 4.0)
+    right = lawjax.Bracket(5.0, 5.0, np.array([0.8, 0.6]), lawjax.lipschitz.certify(f))
+    assert true == (5.0, 5.0, pytest.approx(5.0)) and faults(f, "sphere", 1.0, False, right, true) == []
+    assert fault in faults(f, "sphere", 1.0, False, right._replace(**FORGED[fault]), true)
+
+
+def test_a_witness_on_a_kink_shows_nothing():
+    f = TwoLayer([[1.0, 0.0], [-1.0, 0.0]], [0.0, 0.0], [1.0, 1.0])
+    found = lawjax.Bracket(1.0, 1.0, np.array([0.0, 1.0]), lawjax.lipschitz.certify(f))
+    assert faults(f, "space", 1.0, False, found, truth(f, "space", 1.0, False)) == ["not attained"]
 
 
 def test_there_are_smooth_networks_too():
