@@ -193,7 +193,7 @@ def messages(table: pl.DataFrame) -> list[str]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("count", nargs="?", type=int, default=1000, help="how many networks")
+    parser.add_argument("count", nargs="?", type=int, default=200, help="how many networks")
     parser.add_argument("--first", type=int, default=0, help="seed of the first")
     parser.add_argument("--kinds", nargs="+", help="only these, of the networks drawn")
     parser.add_argument("--smooth", action="store_true", help="tanh, GELU and softplus")

@@ -43,8 +43,8 @@ def truth(network: TwoLayer, domain: str, radius: float, tangential: bool, lower
 
 
 def is_short(network: TwoLayer, lower: float, value: float) -> bool:
-    """Whether a lower bound is further below a value than it may be."""
-    return lower < value * (1.0 - CLOSE) - rounding(network)
+    """Whether a lower bound is further below a value than it may be; no float reaches one beyond floats."""
+    return lower < value < math.inf and lower < value * (1.0 - CLOSE) - rounding(network)
 
 
 def path_of(network: TwoLayer) -> float:
@@ -60,12 +60,13 @@ def rounding(network: TwoLayer) -> float:
 def faults(network: TwoLayer, domain: str, radius: float, tangential: bool, found: Bracket, true: Truth) -> list[str]:
     """Names of what is wrong."""
     lower, upper, allowed = found.lower, found.upper, rounding(network)
-    is_exact = network.activation in PIECEWISE_LINEAR and network.dimension <= 2
+    is_sampled = network.activation not in PIECEWISE_LINEAR
+    is_exact = not is_sampled and network.dimension <= 2
     short = is_short(network, lower, true.visible)
     checks = {
-        "NaN": not (lower < math.inf and upper >= 0),
+        "NaN": math.isnan(lower) or math.isnan(upper),
         "lower > exact": lower > true.possibly * (1.0 + CLOSE) + allowed,
-        "upper < exact": upper < true.surely * (1.0 - _PROOF) - _LEAST,
+        "upper < exact": upper < true.surely * (1.0 - _PROOF) - (allowed if is_sampled else _LEAST),
         "lower > upper": lower > upper * (1.0 + _ON_DOMAIN) + _LEAST,
         "(0, 0)": lower == upper == 0.0 and true.surely > allowed,
         "upper > path": upper > path_of(network) * (1.0 + CLOSE) + _LEAST,
@@ -73,7 +74,7 @@ def faults(network: TwoLayer, domain: str, radius: float, tangential: bool, foun
         "not attained": not is_attained(network, tangential, found, allowed),
         "lower, d <= 2": is_exact and short,
         "upper, d <= 2": is_exact and upper > true.possibly * (1.0 + CLOSE) + allowed,
-        "lower < samples": network.activation not in PIECEWISE_LINEAR and short,
+        "lower < samples": is_sampled and short,
     }
     return [fault for fault, holds in checks.items() if holds]
 
