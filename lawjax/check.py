@@ -251,6 +251,36 @@ def gradient_form(W: np.ndarray, a: np.ndarray, alpha: Any, beta: Any, free: Any
     return Form(rows, errors, Fraction(2) ** (size_w + size_a))
 
 
+def tied(
+    form: Form,
+    W: np.ndarray,
+    b: np.ndarray,
+    activation: str,
+    alpha: Any,
+    beta: Any,
+    free: list[int],
+    ties: list[tuple[int, int, int]],
+) -> Form:
+    """The form where neurons on one hyperplane are switched together: the rows at the end are added to their heads'.
+
+    With (w_i, b_i) = t (w_j, b_j) the kink of both is at the same points, and r_i = sign(t) r_j if both slopes have the
+    whole interval; without kinks t = 1.
+    """
+    F, errors = form.F.copy(), form.errors.copy()
+    for place, (neuron, head, sign) in enumerate(ties, start=1 + len(free)):
+        one, other = ([Fraction(float(v)) for v in (*W[i].tolist(), b[i])] for i in (neuron, head))
+        pivot = next(i for i, v in enumerate(other) if v)
+        p, q = one[pivot], other[pivot]
+        is_one_plane = all(v * q == w * p for v, w in zip(one, other, strict=True)) and p * q * sign > 0
+        alike = is_one_plane if activation in KINKED else one == other and sign == 1
+        if not alike or abs(sign) != 1 or alpha[neuron] != alpha[head] or beta[neuron] != beta[head]:
+            raise ValueError("neurons that are tied are not on one hyperplane")
+        row = 1 + free.index(head)
+        F[row] += sign * F[place]
+        errors[row] += errors[place] + g(2) * np.abs(F[row]).sum()
+    return form._replace(F=F[: 1 + len(free)], errors=errors[: 1 + len(free)])
+
+
 def with_crowd(form: Form, rho: float, kappa: float, t: np.ndarray, n: np.ndarray, sign: np.ndarray) -> Form:
     """The form for ||grad f||^2 + rho (1 - |z|^2) + 2 rho kappa sum_l t_l y_l (n_l . z - t_l), at its largest over z.
 
@@ -359,11 +389,13 @@ def proves(W: Any, b: Any, a: Any, activation: str, statement: dict[str, Any], b
         free, weights = np.array(case["neurons"], int), np.array(case["weights"], float)
         if weights.shape != (1 + len(free),):
             raise ValueError(f"there are {weights.size} weights where {1 + len(free)} are needed")
-        if np.delete((alpha < beta) & active, free).any():
+        with_tied = np.array([*free, *(neuron for neuron, _, _ in statement["ties"])], int)
+        if np.delete((alpha < beta) & active, with_tied).any():
             raise ValueError("a neuron without a weight has an unknown slope")
         if not (active & ((alpha != 0) | (beta != 0))).any() and not thin:
             continue  # the gradient is 0
-        form = gradient_form(W, a, alpha, beta, free)
+        form = gradient_form(W, a, alpha, beta, with_tied)
+        form = tied(form, W, b, activation, alpha, beta, free.tolist(), statement["ties"])
         if statement["crowd"] is None:
             if not proves_case(form, weights, Fraction(bound) ** 2 + Fraction(along) ** 2, thin):
                 return False
@@ -594,7 +626,9 @@ def check_network(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tupl
         leaders = [case["leader"] for case in record["cases"]]
         if not all(leader is None or type(leader) is int for leader in leaders):
             raise TypeError(leaders)
-        thin, cells = record.get("thin", []), record.get("cells", False)
+        thin, cells, ties = record.get("thin", []), record.get("cells", False), record.get("ties", [])
+        if not all(len(tie) == 3 and all(type(number) is int for number in tie) for tie in ties):
+            raise TypeError(ties)
         if type(cells) is not bool or not all(type(neuron) is int for neuron in thin):
             raise TypeError(thin)
         cases = [
@@ -636,6 +670,13 @@ def check_network(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tupl
         require(len(set(named)) == len(named), "A case names a neuron twice.")
         usable = np.isfinite(weights).all() and ((weights > 0) | ((weights == 0) & (crowd is None))).all()
         require(usable, "The weights must be finite and not negative, and positive in a crowd.")
+    tied_neurons = [neuron for neuron, _, _ in ties]
+    plain = not ties or (len(leaders) == 1 and crowd is None and not thin and not cells)
+    there = {number for neuron, head, _ in ties for number in (neuron, head)} <= set(range(len(a)))
+    twice = len({*tied_neurons, *(cases[0]["neurons"].tolist() if cases else [])}) < len(tied_neurons) + sum(
+        len(case["neurons"]) for case in cases
+    )
+    require(plain and there and not (ties and twice), "The ties do not fit the network or the rest of the proof.")
     plain = not cells or (activation in (*KINKED, "identity") and not cases and crowd is None and not thin)
     require(plain, "A proof by cells is for piecewise-linear activations and has no weights.")
     statement = {
@@ -644,6 +685,7 @@ def check_network(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tupl
         "tangential": tangential,
         "cases": cases,
         "crowd": crowd,
+        "ties": ties,
         "thin": thin,
         "cells": cells,
     }

@@ -63,6 +63,7 @@ def faults(network: TwoLayer, domain: str, radius: float, tangential: bool, foun
     is_sampled = network.activation not in PIECEWISE_LINEAR
     is_exact = not is_sampled and network.dimension <= 2
     short = is_short(network, lower, true.visible)
+    question = domain, radius, tangential
     checks = {
         "NaN": math.isnan(lower) or math.isnan(upper),
         "lower > exact": lower > true.possibly * (1.0 + CLOSE) + allowed,
@@ -71,7 +72,8 @@ def faults(network: TwoLayer, domain: str, radius: float, tangential: bool, foun
         "(0, 0)": lower == upper == 0.0 and true.surely > allowed,
         "upper > path": upper > path_of(network) * (1.0 + CLOSE) + _LEAST,
         "witness off its domain": not is_on(found.witness, network.dimension, domain, radius),
-        "not attained": not is_attained(network, tangential, found, allowed),
+        "not attained": not is_attained(network, tangential, found, allowed)
+        and not is_hidden(network, question, found),
         "lower, d <= 2": is_exact and short,
         "upper, d <= 2": is_exact and upper > true.possibly * (1.0 + CLOSE) + allowed,
         "lower < samples": is_sampled and short,
@@ -98,6 +100,13 @@ def is_attained(network: TwoLayer, tangential: bool, found: Bracket, allowed: fl
     else:
         there = sampled(network, tangential=tangential, points=found.witness[None])
     return there is not None and abs(there - found.lower) <= CLOSE * found.lower + allowed
+
+
+def is_hidden(network: TwoLayer, question: tuple[str, float, bool], found: Bracket) -> bool:
+    """Whether, in d <= 2, no float lies in the cell of the lower bound: its witness is next to it, and it is exact."""
+    if network.activation not in PIECEWISE_LINEAR or network.dimension > 2:
+        return False
+    return visible(network, *question) < found.lower * (1.0 - CLOSE)
 
 
 def ratios(network: TwoLayer, found: Bracket, true: Truth) -> tuple[float, float, float]:

@@ -212,6 +212,7 @@ def test_weights_near_the_largest_float(of):
         "tangential": False,
         "crowd": None,
         "cases": [case],
+        "ties": [],
         "thin": [],
         "cells": False,
     }

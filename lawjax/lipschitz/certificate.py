@@ -34,6 +34,7 @@ from lawjax.lipschitz.relaxation import RANK, best_weights
 from lawjax.lipschitz.rows import centred_rows, path_bound, proved_bound, rows_of_cases
 from lawjax.lipschitz.scale import Scaled, scaled
 from lawjax.lipschitz.slopes import cases, slope_intervals, thin_caps
+from lawjax.lipschitz.ties import Tie, tied, ties_of
 from lawjax.network import TwoLayer
 
 _CASE_STEPS = 1000.0  # operations for each entry of a case's rows and column of the factor, roughly
@@ -52,6 +53,8 @@ class Certificate:
         domain: "space" (R^d), "ball" or "sphere" (around 0).
         radius: of the ball or sphere.
         tangential: whether the bound is for the gradient's part along the sphere only.
+        ties: neurons that are switched together with another one, whose rows the proof adds up
+            (`lawjax.lipschitz.ties`): neuron, the other one, and the sign; their own weights are not used.
         thin: neurons of thin caps that the proof adds by their part along the sphere (`lawjax.lipschitz.slopes`).
         cases: where the proof goes case by case (`lawjax.lipschitz.slopes.cases`): each one's leader, the neurons
             whose slope is not known there, and weights for the constant part and for them.
@@ -68,6 +71,7 @@ class Certificate:
     domain: str = "space"
     radius: float = 1.0
     tangential: bool = False
+    ties: tuple[Tie, ...] = ()
     thin: tuple[int, ...] = ()
     cases: tuple[tuple[int, np.ndarray, np.ndarray], ...] = ()
     crowd: tuple[float, float] | None = None
@@ -98,6 +102,7 @@ class Certificate:
             "tangential": self.tangential,
             "cases": [] if form or self.cells else list(self._case_records(network)),
             "crowd": None,
+            "ties": [list(tie) for tie in self.ties],
             "thin": list(self.thin),
             "cells": self.cells,
         }
@@ -114,6 +119,7 @@ class Certificate:
         one = scaled(network)
         alpha, beta = slope_intervals(one.network, self.domain, _times_power_of_two(self.radius, one.stretch))
         beta[list(self.thin)] = alpha[list(self.thin)]
+        beta[[neuron for neuron, _, _ in self.ties]] = alpha[[neuron for neuron, _, _ in self.ties]]
         unknown = np.flatnonzero(alpha != beta)
         for leader, neurons, weights in self.cases or ((-1, unknown, self.weights[np.append(0, 1 + unknown)]),):
             yield {
@@ -200,8 +206,8 @@ def certify_all(
             if np.array_equal(_Problem.of(networks[i], before.domain, before.radius, False).slopes, problem.slopes):
                 found[i] = replace(before, domain=domain, radius=float(radius))
     new = [i for i, one in enumerate(found) if one is None]
-    prepared = [centred_rows(problems[i].one.network, *problems[i].slopes) for i in new]
-    for i, of_one, own in zip(new, prepared, best_weights([rows for rows, _ in prepared]), strict=True):
+    prepared = [problems[i].tied_rows() for i in new]
+    for i, of_one, own in zip(new, prepared, best_weights([rows for rows, *_ in prepared]), strict=True):
         found[i] = _by_weights(problems[i], *of_one, own)
     whole = [replace(one, tangential=tangential) for one in found if one is not None]
     if domain == "space":
@@ -239,6 +245,14 @@ class _Problem:
         """Whether f may change at all."""
         return bool(((self.one.network.a != 0) & self.one.network.W.any(1)).any())
 
+    def tied_rows(self) -> tuple[np.ndarray, np.ndarray, list[Tie]]:
+        """The rows of the constant part and the neurons, bounds on their errors, and which of these are one."""
+        alpha, beta = self.slopes
+        free = alpha < beta
+        ties = [tie for tie in ties_of(self.one.network) if free[tie[0]] and free[tie[1]]]
+        rows, errors, _ = tied(*centred_rows(self.one.network, alpha, beta), ties)
+        return rows, errors, ties
+
     def restored(self, bound: float) -> float:
         """The bound in the units of the network given, rounded upwards."""
         return verified.restored(bound, self.one.unit)
@@ -269,12 +283,16 @@ def _by_cells(problem: _Problem) -> Certificate:
     )
 
 
-def _by_weights(problem: _Problem, rows: np.ndarray, errors: np.ndarray, weights: np.ndarray) -> Certificate:
+def _by_weights(
+    problem: _Problem, rows: np.ndarray, errors: np.ndarray, ties: Sequence[Tie], weights: np.ndarray
+) -> Certificate:
     """The certificate of weights, or of no weights at all, the path bound, where that is smaller."""
     bound, path = proved_bound(rows, errors, weights), path_bound(rows, errors)
     if path < bound:
         bound, weights = path, np.zeros_like(weights)
-    return Certificate(problem.restored(bound), weights, problem.domain, problem.radius, unit=problem.one.unit)
+    of_all = np.zeros(problem.given.n_neurons + 1)
+    of_all[np.setdiff1d(np.arange(len(of_all)), [1 + neuron for neuron, _, _ in ties])] = weights
+    return Certificate(problem.restored(bound), of_all, problem.domain, problem.radius, ties=tuple(ties))
 
 
 def _by_thin_caps(problem: _Problem, whole: Certificate) -> Certificate:
@@ -292,7 +310,7 @@ def _by_thin_caps(problem: _Problem, whole: Certificate) -> Certificate:
     for bound in slopes:
         bound[thin] = outside
     rows, errors = centred_rows(network, *slopes)
-    found = _by_weights(problem, rows, np.append(errors, beside), best_weights([rows])[0])
+    found = _by_weights(problem, rows, np.append(errors, beside), (), best_weights([rows])[0])
     return min(whole, replace(found, tangential=True, thin=tuple(thin.tolist())), key=lambda one: one.bound)
 
 
@@ -318,7 +336,7 @@ def _by_cases(problem: _Problem, whole: Certificate) -> Certificate:
     if bound >= whole.bound:
         return whole
     leaders = [part.leader for part in parts]
-    return replace(whole, bound=bound, thin=(), cases=tuple(zip(leaders, neurons, weights, strict=True)))
+    return replace(whole, bound=bound, ties=(), thin=(), cases=tuple(zip(leaders, neurons, weights, strict=True)))
 
 
 def _by_crowds(problem: _Problem, before: Certificate) -> Certificate:
@@ -335,6 +353,5 @@ def _by_crowds(problem: _Problem, before: Certificate) -> Certificate:
     if bound >= before.bound:
         return before
     crowd = (found.rho, found.kappa)
-    return replace(
-        before, bound=bound, thin=(), cases=((-1, unknown, found.weights),), crowd=crowd, unit=problem.one.unit
-    )
+    cases = ((-1, unknown, found.weights),)
+    return replace(before, bound=bound, ties=(), thin=(), cases=cases, crowd=crowd, unit=problem.one.unit)

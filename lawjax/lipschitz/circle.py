@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Callable
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -156,11 +157,11 @@ def _sorted(kinks: list[_Kink], angles: np.ndarray) -> tuple[np.ndarray, np.ndar
     start = int(gaps.argmax()) + 1  # behind the widest gap, so that no cluster goes through the beginning
     order = np.roll(order, -start)
     gaps = np.roll(gaps, -start)
+    key: Callable[[int], Any] = functools.cmp_to_key(lambda i, j: _compare(kinks[i], kinks[j]))
     clusters = np.split(order, np.flatnonzero(gaps[:-1] > 2 * _ANGLE) + 1)
     found: list[int] = []
     group: list[int] = []
     for cluster in clusters:
-        key = functools.cmp_to_key(lambda i, j: _compare(kinks[int(i)], kinks[int(j)]))
         exact: list[int] = sorted(cluster.tolist(), key=key)
         for place, i in enumerate(exact):
             is_new = place == 0 or _compare(kinks[exact[place - 1]], kinks[i]) != 0

@@ -4,7 +4,8 @@ At a point x the slopes psi'(w_l . x + b_l) are read off, and the gradient norm 
 
 - x lies on the domain: within a few roundings of the sphere or ball, and then R x / |x| is the point that is meant;
 - x lies on no kink: the signs of all pre-activations there, computed in doubled precision where float64 does not
-  settle them, are known. So the slopes are those of a cell that the domain meets.
+  settle them, are known, and the same at x and at the point that is meant. So the slopes are those of a cell that the
+  domain meets.
 
 Anything else proves nothing and counts 0.
 
@@ -105,33 +106,36 @@ def _signs(
 def _doubled_signs(
     W: np.ndarray, b: np.ndarray, points: np.ndarray, size: np.ndarray, pairs: np.ndarray, domain: str, radius: float
 ) -> np.ndarray:
-    """The signs for pairs of a point and a neuron, in doubled precision.
+    """The signs for pairs of a point and a neuron, in doubled precision; 0 where x and R x / |x| differ.
 
     On the sphere, w . (R x / |x|) + b has the sign of R (w . x) + b |x|.
     """
     found = np.zeros(len(pairs))
     step = max(1, _BLOCK // W.shape[1])
-    zero = np.zeros(1)
     for start in range(0, len(pairs), step):
         of_point, of_neuron = pairs[start : start + step].T
-        unit = np.where(size[of_point] > 0, size[of_point], 1.0)
-        unit = np.ldexp(1.0, np.frexp(unit)[1])
+        unit = np.ldexp(1.0, np.frexp(np.where(size[of_point] > 0, size[of_point], 1.0))[1])
         x, bias, w = points[of_point] / unit[:, None], b[of_neuron] / unit, W[of_neuron]
         of_bias: doubled.Doubled = (bias, np.zeros_like(bias))
         product = doubled.dot(x, w)
-        length = doubled.root(doubled.dot(x, x))
-        is_moved = domain == "sphere" or (domain == "ball" and size[of_point] > radius * (1.0 - OFF))
-        moved_product = doubled.multiply(product, (radius / unit, zero))
-        moved_bias = doubled.multiply(length, of_bias)
-        terms = [
-            tuple(np.where(is_moved, *both) for both in zip(*pair, strict=True))
-            for pair in ((moved_product, product), (moved_bias, of_bias))
-        ]
-        high, _ = doubled.add(*terms)  # type: ignore[arg-type]
-        bound = np.abs(x * w).sum(1) * np.where(is_moved, radius / unit, 1.0) + np.abs(terms[1][0])
-        sure = np.abs(high) > _SECOND_MARGIN * W.shape[1] * bound
-        found[start : start + step] = np.where(sure, np.sign(high), 0.0)
+        bound = W.shape[1] * _SECOND_MARGIN * (np.abs(x * w).sum(1) + np.abs(bias))
+        signs = _sure_signs(product, of_bias, bound)
+        if domain != "space":
+            length = doubled.root(doubled.dot(x, x))
+            share = radius / unit
+            moved = doubled.multiply(product, (share, np.zeros_like(share)))
+            far = W.shape[1] * _SECOND_MARGIN * (np.abs(x * w).sum(1) * share + np.abs(bias))
+            on_sphere = _sure_signs(moved, doubled.multiply(length, of_bias), far)
+            inside = (domain == "ball") & (size[of_point] <= radius * (1.0 - OFF))
+            signs = np.where(inside | (signs == on_sphere), signs, 0.0)
+        found[start : start + step] = signs
     return found
+
+
+def _sure_signs(one: doubled.Doubled, other: doubled.Doubled, bound: np.ndarray) -> np.ndarray:
+    """The signs of sums, 0 where they are within a bound of 0."""
+    high, _ = doubled.add(one, other)
+    return np.where(np.abs(high) > bound, np.sign(high), 0.0)
 
 
 def norm_at(

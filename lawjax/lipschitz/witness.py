@@ -35,6 +35,7 @@ _MANY = 16  # of these searches on a small network
 _FEW = 2  # and on one of which all corners were tried
 _WALKERS = 16  # walks at random for smooth psi
 _WALK = 40  # steps of each
+_NEAR_RIM = 1e-11  # angle from the rim of a cell, and share of the gradient lost by it, that are small enough
 _FAR = (10.0, 1e3, 1e5)  # in units of a typical kink's distance from 0
 _CORNERS = 3500  # tried on a small network
 _CORNER_WORK = 2e9
@@ -137,13 +138,14 @@ def _to_the_rim(problem: Problem, point: np.ndarray) -> np.ndarray:
         return point
     towards = towards * (radius / size)
     angle, reach = 0.0, 0.5 * np.pi
-    while reach > 1e-15:
+    while reach > _NEAR_RIM:
         angles = np.append(angle, angle + reach * np.linspace(-1.0, 1.0, 201))
         circle = np.multiply.outer(np.cos(angles), point) + np.multiply.outer(np.sin(angles), towards)
         circle = into(circle, "sphere", radius)
-        best = int(scaled_norms(problem.one.network, circle, "sphere", radius, True).argmax())
-        angle, reach = float(angles[best]), reach / 50.0
-    return np.asarray(circle[best])
+        norms = scaled_norms(problem.one.network, circle, "sphere", radius, True)
+        angle, reach = float(angles[norms.argmax()]), reach / 50.0
+    best = np.flatnonzero(norms >= norms.max() * (1.0 - _NEAR_RIM))  # in the middle of the best, float64 is sure
+    return np.asarray(circle[best[len(best) // 2]])
 
 
 def _further(problem: Problem, points: np.ndarray) -> np.ndarray:

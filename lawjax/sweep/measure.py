@@ -13,7 +13,16 @@ import numpy as np
 
 from lawjax import keys
 from lawjax.errors import UserError
-from lawjax.lipschitz import ascend, brackets, max_random_gradient, path_product, spectral_product
+from lawjax.lipschitz import (
+    Ascent,
+    RandomGradients,
+    ascend,
+    brackets,
+    max_random_gradient,
+    path_product,
+    spectral_product,
+)
+from lawjax.lipschitz.evaluate import gradient_norms
 from lawjax.network import TwoLayer
 from lawjax.sweep.grid import NetworkId
 
@@ -48,11 +57,11 @@ class ProbeConfig:
 
 
 @functools.partial(jax.jit, static_argnames="config")
-def _probe(network: TwoLayer, key: Any, dimension: Any, config: ProbeConfig) -> tuple[Any, ...]:
+def _probe(network: TwoLayer, key: Any, dimension: Any, config: ProbeConfig) -> tuple[RandomGradients, Ascent]:
     points, starts = jax.random.split(key)
     gradients = max_random_gradient(network, points, config.points, dimension)
     climbed = ascend(network, starts, config.ascent_starts, config.ascent_steps, dimension=dimension)
-    return gradients.maximum, gradients.linear_part, gradients.residual, climbed.value
+    return gradients, climbed
 
 
 def measure(network: TwoLayer, name: NetworkId, config: ProbeConfig) -> dict[str, float | None]:
@@ -60,15 +69,20 @@ def measure(network: TwoLayer, name: NetworkId, config: ProbeConfig) -> dict[str
 
     proxy, linear_part and residual are over full gradients at Gaussian points, ascent is the largest full gradient
     norm found on the unit sphere; all four are lower estimates. The two products are upper bounds on R^d. For the
-    brackets see `bracket_columns`.
+    brackets see `bracket_columns`; the lower one on R^d is at least what the points of proxy and ascent attain.
     """
     if not config.points:
         return dict.fromkeys(COLUMNS)
-    bounds = bracket_columns([network])[0] if config.brackets else dict.fromkeys(BRACKETS)
     padded = network.padded(*_compiled_size(network.n_neurons, network.dimension))
-    probes = _probe(padded, keys.probe_key(*name), np.asarray(network.dimension, network.W.dtype), config)
-    values = (*map(float, probes), spectral_product(network), path_product(network))
-    return dict(zip(COLUMNS, (*values, *bounds.values()), strict=True))
+    probes, climbed = _probe(padded, keys.probe_key(*name), np.asarray(network.dimension, network.W.dtype), config)
+    values = map(float, (probes.maximum, probes.linear_part, probes.residual, climbed.value))
+    products = spectral_product(network), path_product(network)
+    bounds: dict[str, float | None] = dict.fromkeys(BRACKETS)
+    if config.brackets:
+        bounds = bracket_columns([network])[0]
+        witnesses = np.stack([probes.witness, climbed.witness])[:, : network.dimension]
+        bounds["lower_space"] = max(bounds["lower_space"] or 0.0, float(gradient_norms(network, witnesses).max()))
+    return dict(zip(COLUMNS, (*values, *products, *bounds.values()), strict=True))
 
 
 def bracket_columns(networks: Sequence[TwoLayer]) -> list[dict[str, float | None]]:
