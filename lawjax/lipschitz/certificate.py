@@ -30,6 +30,7 @@ from lawjax.lipschitz import cells, verified
 from lawjax.lipschitz.crowds import best_crowd, proved_crowd_bound, quadratic
 from lawjax.lipschitz.domains import check_domain, check_single
 from lawjax.lipschitz.polynomial import polynomial_bound
+from lawjax.lipschitz.products import path_product
 from lawjax.lipschitz.relaxation import RANK, best_weights
 from lawjax.lipschitz.rows import centred_rows, path_bound, proved_bound, rows_of_cases
 from lawjax.lipschitz.scale import Scaled, scaled
@@ -109,7 +110,9 @@ class Certificate:
         if self.crowd is not None:
             statement["crowd"] = [_times_power_of_two(self.crowd[0], 2 * self.unit), self.crowd[1]]
         bound = least_proved(
-            self.bound, lambda bound: check.proves(host.W, host.b, host.a, host.activation, statement, bound)
+            self.bound,
+            lambda bound: check.proves(host.W, host.b, host.a, host.activation, statement, bound),
+            path_product(network) if psi.slope_interval is not None else 0.0,
         )
         name = check.digest((host.W, host.b, host.a, host.c), host.activation)
         return {"kind": check.KIND, "network": name, "bound": bound, **statement}
@@ -136,18 +139,22 @@ def _times_power_of_two(value: float, exponent: int) -> float:
         return math.inf
 
 
-def least_proved(bound: float, proves: Callable[[float], bool]) -> float:
+def least_proved(bound: float, proves: Callable[[float], bool], path: float = 0.0) -> float:
     """A bound that the checker takes, larger by as little as it asks for: it counts roundings more simply.
+
+    Args:
+        bound: what was proved.
+        proves: the checker.
+        path: a bound on the sum of all terms, which where these cancel has the larger roundings.
 
     Raises:
         UserError: there is none near.
     """
-    tried, more = float(bound), 1e-15
+    steps = [4.0**i * 1e-15 for i in range(15)]
     try:
-        while more < 1e-6:
-            if proves(tried):
-                return tried
-            tried, more = float(bound * (1.0 + more)), 4.0 * more
+        for tried in (bound, *(bound * (1.0 + more) for more in steps), *(bound + path * more for more in steps)):
+            if proves(float(tried)):
+                return float(tried)
     except OverflowError:  # sizes that are not checked
         pass
     raise UserError("This bound is beyond what float64 can check; rescale the network.")

@@ -21,6 +21,8 @@ _EPS = float(np.finfo(np.float64).eps)
 _CANDIDATES = 4000  # edges whose gradients are computed exactly, where floats cannot tell which is the largest
 _KEPT = 64  # lines of which the edges are kept before the worse ones are dropped
 _SURE = 1e-13  # relative error of a gradient's length in floats that is good enough
+_OUTWARDS = (1, 2**10, 2**30, 2**50)  # along an edge without end, in units of its distance
+_FARTHEST = Fraction(10) ** 300  # that a witness may lie from 0
 _STEPS = (0.3, 0.03, 0.6)  # off an edge into the cell beside it, in units of the distance to the nearest other line
 
 
@@ -234,9 +236,18 @@ def _points(lines: Lines, radius: Fraction | None, i: int, along: _Along, edge: 
         half = _root_below(radius**2 * square - c * c)
         low, high = -half if low is None else low, half if high is None else high
     reach = 1 + abs(Fraction(c)) + max(abs(v or Fraction(0)) for v in (low, high))
-    low = (high if high is not None else Fraction(0)) - reach if low is None else low
-    high = low + 2 * reach if high is None else high
-    middle = (low + high) / 2
+    if low is not None and high is not None:
+        middles = [(low + high) / 2]
+    else:  # the farther out, the wider the cell may be
+        inner, sign = (low, 1) if low is not None else (high or Fraction(0), -1)
+        middles = [(inner or Fraction(0)) + sign * reach * far for far in _OUTWARDS]
+    return np.concatenate([_beside(lines, radius, i, middle, side) for middle in middles])
+
+
+def _beside(lines: Lines, radius: Fraction | None, i: int, middle: Fraction, side: bool) -> np.ndarray:
+    """(m, 2) points beside a place on line i, nearer to it than any other line or the rim."""
+    (p, q), c = lines.n[i], lines.c[i]
+    square = p * p + q * q
     x, y = (-c * p - middle * q) / square, (-c * q + middle * p) / square
     room = [
         abs(r * x + s * y + e) / (abs(r) + abs(s))
@@ -246,17 +257,10 @@ def _points(lines: Lines, radius: Fraction | None, i: int, along: _Along, edge: 
     if radius is not None:
         room.append((radius**2 - x * x - y * y) / (2 * radius))
     step = min([distance for distance in room if distance > 0] or [abs(x) + abs(y) + 1])
-    sign = 1 if side else -1
-    longest = max(abs(p), abs(q))
-    return np.array(
-        [
-            [
-                float(x + sign * share * step * Fraction(p, longest)),
-                float(y + sign * share * step * Fraction(q, longest)),
-            ]
-            for share in map(Fraction, _STEPS)
-        ]
-    )
+    step *= Fraction(1 if side else -1, max(abs(p), abs(q)))
+    shares = [Fraction(share) * step for share in _STEPS]
+    points = [[min(max(v, -_FARTHEST), _FARTHEST) for v in (x + share * p, y + share * q)] for share in shares]
+    return np.array([[float(v) for v in point] for point in points])
 
 
 def _root_below(square: Fraction) -> Fraction:
