@@ -35,9 +35,10 @@ class Bracket(NamedTuple):
     along the sphere.
 
     Attributes:
-        lower: ||grad f(witness)||, evaluated in float64.
+        lower: ||grad f(witness)||, evaluated in float64; where the proof goes through every cell and the best one is
+            thinner than floats are apart, the truth, rounded downwards.
         upper: a proved upper bound, rounded upwards; infinite where nothing is known.
-        witness: (d,), a point of the domain, off every kink.
+        witness: (d,), a point of the domain, off every kink; next to the best cell where no float lies in it.
         certificate: what proves the upper bound, with its weights and the domain.
     """
 
