@@ -70,7 +70,7 @@ def faults(network: TwoLayer, domain: str, radius: float, tangential: bool, foun
         "upper < exact": upper < true.surely * (1.0 - _PROOF) - (allowed if is_sampled else _LEAST),
         "lower > upper": lower > upper * (1.0 + _ON_DOMAIN) + _LEAST,
         "(0, 0)": lower == upper == 0.0 and true.surely > allowed,
-        "upper > path": upper > path_of(network) * (1.0 + CLOSE) + _LEAST,
+        "upper > path": upper > path_of(network) * (1.0 + CLOSE) + network.n_neurons * _LEAST,
         "witness off its domain": not is_on(found.witness, network.dimension, domain, radius),
         "not attained": not is_attained(network, tangential, found, allowed)
         and not is_hidden(network, question, found),
