@@ -20,6 +20,7 @@ FLOORS = (
     ("pack",),
     ("training",),
     ("lipschitz",),
+    ("quantiles",),
     ("tensors",),
     ("constructions", "lower_bounds"),
     ("frontier",),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 from tqdm import tqdm
 
 from lawjax.errors import UserError
+from lawjax.quantiles import quantiles
 from lawjax.sweep.measure import BRACKETS, bracket_columns
 from lawjax.sweep.store import Store, write_table_atomically
 
@@ -45,17 +46,22 @@ def bracket_run(root: str | Path, progress: bool = True) -> pl.DataFrame:
 
 
 def summary(table: pl.DataFrame) -> str:
-    """How tight the brackets are, and how far below the proxy was, in a few lines."""
-    kept = table.filter(pl.col(BRACKETS[0]).is_not_null())
-    lines = [f"{len(kept)} networks bracketed"]
+    """How tight the brackets of the networks that fit are, and how far below the proxy was, in a few lines.
+
+    The networks and the quantiles are those of the experiment's own summary and figures.
+    """
+    bracketed = table.filter(pl.col(BRACKETS[0]).is_not_null())
+    kept = bracketed.filter("fitted")
+    lines = [f"{len(bracketed)} networks bracketed; of the {len(kept)} that fit:"]
     for domain, where in (("space", "R^d"), ("sphere", "the unit sphere")):
-        ratio = (kept[f"upper_{domain}"] / kept[f"lower_{domain}"]).to_numpy()
-        lines.append(f"{where}: upper/lower {_spread(ratio)}")
+        lines.append(f"{where}: upper/lower {_spread(kept[f'upper_{domain}'] / kept[f'lower_{domain}'])}")
     if kept["proxy"].count():
-        lines.append(f"proxy / lower bound on R^d {_spread((kept['proxy'] / kept['lower_space']).to_numpy())}")
+        lines.append(f"proxy / lower bound on R^d {_spread(kept['proxy'] / kept['lower_space'])}")
     return "\n".join(lines)
 
 
-def _spread(values: np.ndarray) -> str:
-    low, middle, high = np.nanquantile(values, (0.05, 0.5, 0.95))
-    return f"{middle:.3f} in the median, {low:.3f} to {high:.3f} for nine in ten, {np.nanmax(values):.3f} at most"
+def _spread(values: pl.Series) -> str:
+    low, middle, high, most = quantiles(values, (0.05, 0.5, 0.95, 1.0))
+    if math.isnan(middle):
+        return "is a number for none"
+    return f"{middle:.3f} in the median, {low:.3f} to {high:.3f} for nine in ten, {most:.3f} at most"
