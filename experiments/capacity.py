@@ -42,9 +42,13 @@ PRESETS = {
 
 
 def cells(table: pl.DataFrame) -> pl.DataFrame:
-    """One row for each (d, n/d, kd/n): how many were tried, how many fit, and the share with its 95 % interval."""
+    """One row for each (d, n/d, kd/n): how many were tried, how many fit, and the share with its 95 % interval.
+
+    The columns of the configuration, which are the same for all networks of a run, stay beside them.
+    """
+    configuration = [name for name in plots.CONFIGURATION if name in table.columns]
     counts = (
-        table.group_by("d", "n", "k")
+        table.group_by("d", "n", "k", *configuration)
         .agg(tried=pl.len(), fitted=pl.col("fitted").sum())
         .with_columns(n_over_d=pl.col("n") / pl.col("d"), kd_over_n=pl.col("k") * pl.col("d") / pl.col("n"))
         .sort("d", "n", "k")

@@ -118,7 +118,8 @@ def summary(table: pl.DataFrame) -> str:
 def plot(out: Path) -> None:
     """Draw the figure and write the summary."""
     table = job_table(out, ("fit", "ratio", "n", "k", "seed"))
-    report.write(out, table, {"constant": plots.frontier_constant(table)}, summary(table))
+    settings = report.changed(out, PRESETS["paper"], {"n", "ratios", "fits", "seeds"})
+    report.write(out, table, {"constant": plots.frontier_constant(table, settings)}, summary(table))
 
 
 if __name__ == "__main__":

@@ -110,6 +110,21 @@ class Ladders:
         ]
 
 
+# Fields that say what is built; the rows have them.
+SIZES = {
+    "grouped",
+    "tensor_d",
+    "tensor_ratios",
+    "exact_ratios",
+    "partial",
+    "partial_coordinates",
+    "smoothest_d",
+    "smoothest_ratios",
+    "caps",
+    "trained",
+    "trained_ratios",
+    "seeds",
+}
 PRESETS = {
     "smoke": Ladders(
         grouped=((60, 400, 60), (60, 400, 15)),
@@ -187,7 +202,7 @@ def exponents(table: pl.DataFrame) -> list[str]:
         if len(set(x.round(3))) < 3:
             continue
         laws = [
-            str(fits.power_law(x, rows[column].to_numpy(), rows["seed"].to_numpy()))
+            report.fit_text(fits.power_law, x, rows[column].to_numpy(), rows["seed"].to_numpy())
             for column in ("lower_sphere", "upper_sphere")
         ]
         span = f"{x.min():.3g} to {x.max():.3g}"
@@ -232,7 +247,8 @@ def summary(table: pl.DataFrame) -> str:
 def plot(out: Path) -> None:
     """Draw the figure and write the summary."""
     table = job_table(out, ("construction", "n", "d", "k", "seed"))
-    report.write(out, table, {"constructions": plots.constructions(table)}, summary(table))
+    settings = report.changed(out, PRESETS["paper"], SIZES)
+    report.write(out, table, {"constructions": plots.constructions(table, settings)}, summary(table))
 
 
 if __name__ == "__main__":

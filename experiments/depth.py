@@ -114,7 +114,8 @@ def plot(out: Path) -> None:
     """Draw the figure and write the summary."""
     table = job_table(out, ("neurons", "layers", "seed"))
     epsilon = Store(out).read_config()["configuration"]["epsilon"]
-    report.write(out, table, {"depth": plots.frontier_depth(table, epsilon)}, summary(table))
+    settings = report.changed(out, PRESETS["paper"], {"n", "d", "neurons", "epsilon", "seeds"})
+    report.write(out, table, {"depth": plots.frontier_depth(table, epsilon, settings)}, summary(table))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import polars as pl
 
 from lawjax import cli, fits, plots, report
 from lawjax.config import TrainingConfig
+from lawjax.quantiles import quantiles
 from lawjax.sweep.grid import Grid
 from lawjax.sweep.run import SweepConfig, run
 from lawjax.sweep.store import Store
@@ -44,8 +45,6 @@ def summary(table: pl.DataFrame) -> str:
     counts = ", ".join(f"{count} {status}" for status, count in table.group_by("status").len().sort("status").rows())
     one_sign = table.filter((pl.col("status") == "step limit") & (pl.col("loss") <= pl.col("epsilon")))
     linear = (kept["linear_part"] / (kept["d"] / kept["n"].sqrt())).median()
-    sizes = {name: kept[name].to_numpy() for name in ("n", "d", "k")}
-    seeds = kept["seed"].to_numpy()
     lines = [
         "## Experiment 1\n",
         "| quantity | value |",
@@ -59,34 +58,37 @@ def summary(table: pl.DataFrame) -> str:
         f"| linear part / (d / sqrt(n)), median | {linear:.3f} |",
         f"| ascent / proxy: 5 %, median, 95 % | {_spread(kept['ascent'] / kept['proxy'])} |",
     ]
-    bracketed = plots.has_brackets(table)
-    if bracketed:
+    both = kept.filter(pl.col("lower_space").is_finite() & pl.col("upper_space").is_finite())
+    if len(both):
         lines += [
-            f"| lower bound on R^d, affine in sqrt(n/k) | {_in_root(kept, 'lower_space', fits.affine)} |",
-            f"| proxy / lower bound on R^d: 5 %, median, 95 % | {_spread(kept['proxy'] / kept['lower_space'])} |",
-            f"| upper / lower on R^d: 5 %, median, 95 % | {_spread(kept['upper_space'] / kept['lower_space'])} |",
-            f"| the same on the unit sphere | {_spread(kept['upper_sphere'] / kept['lower_sphere'])} |",
-            f"| least lower bound on R^d / sqrt(n/k) | {_over_the_law(kept).min():.2f} |",
-            f"| Theorem 3's product / upper on R^d, median | {_of_product(kept).median():.2f} |",
+            f"| lower bound on R^d, affine in sqrt(n/k) | {_in_root(both, 'lower_space', fits.affine)} |",
+            f"| proxy / lower bound on R^d: 5 %, median, 95 % | {_spread(both['proxy'] / both['lower_space'])} |",
+            f"| upper / lower on R^d: 5 %, median, 95 % | {_spread(both['upper_space'] / both['lower_space'])} |",
+            f"| the same on the unit sphere | {_spread(both['upper_sphere'] / both['lower_sphere'])} |",
+            f"| least lower bound on R^d / sqrt(n/k) | {_over_the_law(both).min():.2f} |",
+            f"| Theorem 3's product / upper on R^d, median | {_of_product(both).median():.2f} |",
         ]
-    if all(len(set(size)) > 1 for size in sizes.values()):
-        for name in ("proxy", "linear_part", "residual", *(["lower_space"] if bracketed else [])):
-            lines.append(f"| {name} in n, d, k | {fits.monomial(sizes, kept[name].to_numpy(), seeds)} |")
+    columns = {"proxy": kept, "linear_part": kept, "residual": kept, **({"lower_space": both} if len(both) else {})}
+    for name, rows in columns.items():
+        sizes = {size: rows[size].to_numpy() for size in ("n", "d", "k")}
+        if all(len(set(size)) > 1 for size in sizes.values()):
+            found = report.fit_text(fits.monomial, sizes, rows[name].to_numpy(), rows["seed"].to_numpy())
+            lines.append(f"| {name} in n, d, k | {found} |")
     lines += [
         "\n| d | networks | proxy, affine in sqrt(n/k) | residual, affine in sqrt(n/k) |",
         "| --- | --- | --- | --- |",
     ]
     for (d,), of_d in kept.sort("d").group_by("d", maintain_order=True):
         if (of_d["n"] / of_d["k"]).n_unique() > 1:
-            fitted = " | ".join(str(_in_root(of_d, name, fits.affine)) for name in ("proxy", "residual"))
+            fitted = " | ".join(_in_root(of_d, name, fits.affine) for name in ("proxy", "residual"))
             lines.append(f"| {d} | {len(of_d)} | {fitted} |")
-    if bracketed:
+    if len(both):
         lines += [
             "\nOn R^d, by width, medians and the largest:\n",
             "| k | networks | proxy / lower | upper / lower | largest | largest with k <= d |",
             "| --- " * 6 + "|",
         ]
-        for (k,), of_k in kept.sort("k").group_by("k", maintain_order=True):
+        for (k,), of_k in both.sort("k").group_by("k", maintain_order=True):
             below, gap = of_k["proxy"] / of_k["lower_space"], of_k["upper_space"] / of_k["lower_space"]
             narrow = gap.filter(of_k["d"] >= k).max()
             largest = "" if narrow is None else f"{narrow:.3f}"
@@ -97,7 +99,7 @@ def summary(table: pl.DataFrame) -> str:
 
 
 def _spread(ratio: pl.Series) -> str:
-    return ", ".join(f"{ratio.quantile(share):.2f}" for share in (0.05, 0.5, 0.95))
+    return ", ".join(f"{value:.2f}" for value in quantiles(ratio))
 
 
 def _over_the_law(kept: pl.DataFrame) -> pl.Series:
@@ -108,9 +110,10 @@ def _of_product(kept: pl.DataFrame) -> pl.Series:
     return kept["spectral_product"] / kept["upper_space"]
 
 
-def _in_root(kept: pl.DataFrame, column: str, fit: Callable[..., Any]) -> Any:
+def _in_root(kept: pl.DataFrame, column: str, fit: Callable[..., Any]) -> str:
     """A fit of a column in sqrt(n/k)."""
-    return fit((kept["n"] / kept["k"]).sqrt().to_numpy(), kept[column].to_numpy(), kept["seed"].to_numpy())
+    x = (kept["n"] / kept["k"]).sqrt().to_numpy()
+    return report.fit_text(fit, x, kept[column].to_numpy(), kept["seed"].to_numpy())
 
 
 def plot(out: Path) -> None:

@@ -57,7 +57,7 @@ def summary(table: pl.DataFrame) -> str:
             y = kept[column].to_numpy()
             for form, fit in (("affine in", fits.affine), ("power of", fits.power_law)):
                 row = cells.setdefault(f"{column}, {form} sqrt(d)", [])
-                row.append(str(fit(x, y, seeds)) if enough else "too few fit")
+                row.append(report.fit_text(fit, x, y, seeds) if enough else "too few fit")
     lines += [f"| {name} | {' | '.join(values)} |" for name, values in cells.items()]
     columns = ["proxy", "linear_part", "residual", "ascent", *(BRACKETS if plots.has_brackets(table) else [])]
     heads = ["d", "width rule", "k", "seed", "steps", *(name.replace("_", " ") for name in columns)]

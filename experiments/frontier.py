@@ -40,6 +40,7 @@ from lawjax import (
 from lawjax.frontier import EXACT, FrontierConfig, Problem, epsilon_of, search_all
 from lawjax.lipschitz import Bracket, max_random_gradient, path_product
 from lawjax.lipschitz.brackets import brackets
+from lawjax.quantiles import quantiles
 from lawjax.sweep.grid import WIDTH_RULES, check_positive
 from lawjax.sweep.jobs import Job, job_table, run_jobs
 from lawjax.sweep.paths import RunPaths
@@ -155,6 +156,22 @@ def widths(n: int, d: int, ratios: tuple[int, ...]) -> list[int]:
     return [round(n / ratio) for ratio in ratios if n / ratio >= 2 * n / d]
 
 
+# Fields that say which networks there are; the rows have them.
+SIZES = {
+    "sizes",
+    "ratios",
+    "flat_n",
+    "flat_d",
+    "fits",
+    "middle",
+    "activations",
+    "models",
+    "factor_ratios",
+    "public",
+    "public_k",
+    "patient_k",
+    "seeds",
+}
 PRESETS = {
     "smoke": Frontiers(
         sizes=((32, 16),),
@@ -342,12 +359,12 @@ def summary(table: pl.DataFrame) -> str:
     """Counts, exponents, and every setting's medians over seeds, as Markdown."""
     found = table.filter(source="frontier")
     fitted = found.filter("fitted")
-    ratio = (fitted["upper"] / fitted["lower"]).to_numpy()
+    middle, high, most = quantiles(fitted["upper"] / fitted["lower"], (0.5, 0.95, 1.0))
     wrong = found.filter(~pl.col("fitted")).select("model", "activation", "fit", "n", "d", "k", "seed").rows()
     lines = [
         "## The frontier\n",
-        f"{len(fitted)} of {len(found)} searches found a network that fits. Upper/lower: {np.median(ratio):.3f} in the "
-        f"median, {np.quantile(ratio, 0.95):.3f} at 95 %, {ratio.max():.3f} at most.",
+        f"{len(fitted)} of {len(found)} searches found a network that fits. Upper/lower: {middle:.3f} in the median, "
+        f"{high:.3f} at 95 %, {most:.3f} at most.",
         f"\nNot fitted: {', '.join(map(str, wrong)) or 'none'}.",
         "\n## The law: upper ~ (n/k)^(exponent/2) where k <= n/4\n",
         "| n | d | k | exponent in sqrt(n/k), 95 % | and where k <= d/2 | upper sqrt(k/n), k <= n/4, median "
@@ -417,8 +434,8 @@ def _beside(table: pl.DataFrame) -> list[str]:
 
 
 def _quantiles(name: str, values: pl.Series) -> str:
-    shown = (values.quantile(q, "linear") for q in (0.0, 0.5, 0.9, 1.0))
-    return f"| {name} | " + " | ".join("-" if value is None else f"{value:.3f}" for value in shown) + " |"
+    shown = quantiles(values, (0.0, 0.5, 0.9, 1.0))
+    return f"| {name} | " + " | ".join("-" if math.isnan(value) else f"{value:.3f}" for value in shown) + " |"
 
 
 def _in_units_of_the_bend(table: pl.DataFrame) -> list[str]:
@@ -477,11 +494,12 @@ def plot(out: Path) -> None:
     table = table.with_columns(
         path=pl.Series([path_product(TwoLayer.load(stored / f"{name}.npz")) for name in table["network"]])
     )
+    settings = report.changed(out, PRESETS["paper"], SIZES)
     figures = {
-        "law": plots.frontier_law(table),
-        "flat": plots.frontier_flat(table),
-        "factors": plots.frontier_factors(table),
-        "constructions": plots.frontier_constructions(table),
+        "law": plots.frontier_law(table, settings),
+        "flat": plots.frontier_flat(table, settings),
+        "factors": plots.frontier_factors(table, settings),
+        "constructions": plots.frontier_constructions(table, settings),
     }
     report.write(out, table, figures, summary(table))
 

@@ -123,7 +123,7 @@ def summary(table: pl.DataFrame) -> str:
     ]
     for (n, d, k), rows in table.filter(kind="trained").group_by("n", "d", "k", maintain_order=True):
         cells = [rows[name].median() for name in ("theorem4", "floor", "lower", "upper")]
-        text = ["" if cell is None else f"{cell:.3f}" for cell in cells]
+        text = [_number(cell) for cell in cells]
         fitted = f"{int(rows['fitted'].sum())} of {len(rows)}"
         lines.append(f"| {n} | {d} | {k} | {text[0]} | {text[1]} | {fitted} | {text[2]} | {text[3]} |")
     lines += [
@@ -133,14 +133,19 @@ def summary(table: pl.DataFrame) -> str:
     ]
     names = ("theorem7", "theorem7_half", "least_norm", "least_frobenius", "theorem2", "theorem2_error")
     for (n, d), rows in table.filter(kind="quadratic").group_by("n", "d", maintain_order=True):
-        lines.append(f"| {n} | {d} | " + " | ".join(f"{rows[name].median():.3f}" for name in names) + " |")
+        lines.append(f"| {n} | {d} | " + " | ".join(_number(rows[name].median()) for name in names) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _number(value: Any) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def plot(out: Path) -> None:
     """Draw the figure and write the summary."""
     table = job_table(out, ("kind", "n", "d", "k", "seed"))
-    report.write(out, table, {"lower_bounds": plots.lower_bounds(table)}, summary(table))
+    settings = report.changed(out, PRESETS["paper"], {"n", "d", "k", "quadratic_d", "quadratic_ratios", "seeds"})
+    report.write(out, table, {"lower_bounds": plots.lower_bounds(table, settings)}, summary(table))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import tyro
 from lawjax import cli
 from lawjax.config import TrainingConfig
 from lawjax.errors import UserError
+from lawjax.quantiles import quantiles
 from lawjax.sweep.grid import Grid, NetworkId, WidthRuleGrid
 from lawjax.sweep.measure import ProbeConfig, measure
 from lawjax.sweep.run import SweepConfig, retrain
@@ -75,10 +76,11 @@ def compare(options: Options) -> str:
                 proxy = measure(alone.network, name, config.probes)["proxy"]
             spread.append(proxy / row["proxy"] - 1)
     size = np.abs(spread)
+    middle, high, most = quantiles(size, (0.5, 0.9, 1.0))
     return (
         f"{len(chosen)} networks trained alone: {statuses} with the same status, {steps} after as many steps.\n"
-        f"Relative difference of the proxy, {len(spread)} networks that fit: median {np.median(size):.2g}, "
-        f"90 % {np.quantile(size, 0.9):.2g}, largest {size.max():.2g}; within 1 %: {(size <= 0.01).sum()}."
+        f"Relative difference of the proxy, {len(spread)} networks that fit: median {middle:.2g}, "
+        f"90 % {high:.2g}, largest {most:.2g}; within 1 %: {(size <= 0.01).sum()}."
     )
 
 

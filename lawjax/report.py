@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,8 +13,9 @@ from matplotlib.figure import Figure
 
 from lawjax import plots
 from lawjax.errors import UserError
+from lawjax.plots.settings import changed_text, value_text
 from lawjax.sweep.paths import RunPaths
-from lawjax.sweep.store import write_atomically, write_table_atomically
+from lawjax.sweep.store import Store, write_atomically, write_table_atomically
 
 
 class _Network(Protocol):
@@ -32,6 +34,34 @@ def write_network(folder: Path, name: str, network: _Network, certificate: dict[
     except OSError as error:
         raise UserError(f"{folder / name}.npz cannot be written ({error.strerror or error}).") from None
     write_atomically(folder / f"{name}.json", json.dumps(certificate) + "\n")
+
+
+def fit_text(fit: Callable[..., Any], *data: Any) -> str:
+    """A fit in words, or why the data have none: the summary of a small grid is whole all the same."""
+    try:
+        return str(fit(*data))
+    except UserError as error:
+        return f"none: {error}"
+
+
+def changed(out: Path, usual: Any, drawn: Collection[str]) -> str:
+    """A sentence for the footers of a run's figures: the fields of its configuration that are not as usual.
+
+    Args:
+        out: the run directory.
+        usual: the configuration, a dataclass, that needs no saying: that of the preset paper.
+        drawn: fields that every figure shows itself, such as the sizes on its axes.
+
+    Returns:
+        For example "Settings changed: steps 5,000; starts 2."; empty where all is as usual.
+
+    Raises:
+        UserError: it is no run directory.
+    """
+    stored = Store(out).read_config()["configuration"]
+    expected = json.loads(json.dumps(dataclasses.asdict(usual)))
+    differing = [name for name in expected if name not in drawn and stored.get(name, expected[name]) != expected[name]]
+    return changed_text(f"{name.replace('_', ' ')} {value_text(stored[name])}" for name in differing)
 
 
 def write(out: Path, table: pl.DataFrame, figures: Mapping[str, Figure], summary: str) -> None:

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import figure_tables
 import numpy as np
 import polars as pl
 import pytest
 from small_sweep import assert_one_sentence
 
-from lawjax import fits
+from lawjax import fits, plots
+from lawjax.sweep import brackets
 from lawjax.sweep.grid import WIDTH_RULES
 from lawjax.sweep.store import Store
 
@@ -219,6 +221,41 @@ def test_a_width_rule_of_which_nothing_fits_leaves_the_other_its_summary(tmp_pat
     assert [cell.strip() for cell in cells["kept / asked for"]] == ["4 / 4", "0 / 4"]
     for name in ("proxy, affine in sqrt(d)", "residual, power of sqrt(d)"):
         assert "R^2" in cells[name][0] and cells[name][1].strip() == "too few fit"
+
+
+@pytest.mark.parametrize("networks", [2, 3, 8, 21])
+def test_a_figure_a_summary_and_a_command_give_one_number_for_one_quantity(networks):
+    """Medians by interpolation, over the networks that fit."""
+    below = np.random.default_rng(networks).uniform(0.5, 0.9, networks + 1)
+    rows = [
+        figure_tables.network(100, 20, 10, seed, lower_space=1.0, proxy=value, ascent=2 * value)
+        for seed, value in enumerate(below)
+    ]
+    rows[-1] |= {"fitted": False, "status": "step limit", "loss": 0.5}
+    table = figure_tables.frame(rows)
+    kept = np.sort(below[:-1])
+    middle = (kept[(networks - 1) // 2] + kept[networks // 2]) / 2  # by hand
+    summary = runpy.run_path(str(EXPERIMENTS / "experiment1.py"))["summary"](table.with_columns(loss=pl.lit(0.01)))
+    assert f"| proxy / lower bound on R^d: 5 %, median, 95 % | {np.quantile(kept, 0.05):.2f}, {middle:.2f}, " in summary
+    assert "| ascent / proxy: 5 %, median, 95 % | 2.00, 2.00, 2.00 |" in summary
+    assert f"median {middle:.2f}, nine" in plots.ratios(table).axes[0].get_title()
+    assert f"proxy / lower bound on R^d {middle:.3f} in the median" in brackets.summary(table)
+    assert brackets.summary(table).startswith(f"{networks + 1} networks bracketed; of the {networks} that fit:")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_grid_of_one_network_has_its_figures_and_its_summary(name, tmp_path, script):
+    grid = ("--n", "40", "--d", "20", *(["--k", "20"] if name == "experiment1" else []), "--seeds", "1")
+    arguments = (*grid, "--learning-rate", "0.01", *SMALL[:-2], "--out", tmp_path / "run")
+    status, out, errors = script(name, "--preset", "smoke", *arguments)
+    assert status == 0, errors
+    assert set(pictures(tmp_path / "run")) >= {f"{figure}.png" for figure in FIGURES[name] + RATIOS[name]}
+    assert ("none: A fit needs at least two distinct x" if name == "experiment1" else "too few fit") in out
+
+
+def test_brackets_of_networks_of_which_none_fits_have_a_summary():
+    table = figure_tables.frame([figure_tables.network(100, 20, 10, 0, fitted=False)])
+    assert "R^d: upper/lower is a number for none" in brackets.summary(table)
 
 
 def test_another_configuration_in_the_same_directory_is_refused(tmp_path, script):

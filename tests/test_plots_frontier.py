@@ -126,7 +126,7 @@ def test_depth_has_a_curve_for_each_number_of_layers():
     figure = plots.frontier_depth(pl.DataFrame(rows), 0.02)
     [axes] = figure.axes
     assert [list(line.get_xdata()) for line in axes.lines] == [[8, 16], [8, 16]]
-    assert "2 of 6 did not fit" in caption(figure)
+    assert "2 of 6 networks asked for did not fit" in caption(figure)
 
 
 @pytest.mark.parametrize(

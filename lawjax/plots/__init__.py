@@ -1,7 +1,8 @@
 """Figures from tables: Figures 1 to 3 of the paper, brackets, unstated choices as swept factors, and the frontier.
 
-A table has one row per network asked for. Only fitted networks are plotted; the caption under each figure counts the
-others, so that no network is dropped silently.
+A table has one row per network asked for, and comes from Polars, from pandas or from anything with Arrow's stream
+interface. Only fitted networks are plotted; the caption under each figure counts the others, so that no network is
+dropped silently, and says what of the configuration is not as in the paper.
 """
 
 from lawjax.plots.base import DPI, has_brackets, save, style
@@ -21,10 +22,12 @@ from lawjax.plots.frontier import (
     usual,
 )
 from lawjax.plots.lower_bounds import lower_bounds
+from lawjax.plots.settings import CONFIGURATION
 
 __all__ = [
-    "USUAL",
+    "CONFIGURATION",
     "DPI",
+    "USUAL",
     "capacity",
     "constructions",
     "factors",

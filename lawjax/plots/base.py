@@ -24,9 +24,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from lawjax.errors import UserError
 from lawjax.fits import AffineFit, affine
+from lawjax.plots.settings import USUAL, changed, plain, said
+from lawjax.plots.tables import FITTED, check_known, checked, is_number
 
 DPI = 160
-N_PROBES = 1000  # T of section 5
+SPACE = "$R^d$"
+_HOLD = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"  # so that no line of a caption ends within n = 100
+_NARROW = 1.05  # a logarithmic axis spans at least this factor
+_LEAST = 1e-100  # of what a logarithmic axis shows, and the inverse of the largest
+_MOST_COLUMNS = 4  # of a legend
 _IDENTITY = ("n", "d", "k", "seed", "factor", "setting")
 
 # What each column measures, and on which side of Lip(f) it lies.
@@ -63,8 +69,6 @@ _STYLE: dict[Any, Any] = {
     "axes.labelsize": 11,
     "axes.titlesize": 11,
     "legend.fontsize": 8.5,
-    "legend.framealpha": 0.9,
-    "legend.edgecolor": "0.8",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -78,33 +82,11 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-FITTED = pl.col("fitted").fill_null(False)
-
-
-def is_number(column: str) -> pl.Expr:
-    """Whether the column holds a finite number."""
-    return pl.col(column).cast(pl.Float64).is_finite().fill_null(False)
-
-
 @contextmanager
 def style() -> Iterator[None]:
     """The house style as a context: matplotlib's parameters are what they were afterwards."""
     with matplotlib.rc_context(_STYLE):
         yield
-
-
-def check_columns(table: pl.DataFrame, measure: str, *columns: str) -> None:
-    """Raise a `UserError` unless the table has rows, these columns, and numbers in the measure."""
-    columns = (*columns, measure)
-    missing = [column for column in dict.fromkeys(columns) if column not in table.columns]
-    if missing:
-        raise UserError(
-            f"The table lacks the column(s) {', '.join(missing)}: plot the results of the matching experiment."
-        )
-    if table.is_empty():
-        raise UserError("The table has no rows to plot: run the experiment first.")
-    if not (table[measure].dtype.is_numeric() or table[measure].dtype == pl.Null):
-        raise UserError(f"The column {measure} holds no numbers to plot: name a measure such as proxy or ascent.")
 
 
 def usable_rows(table: pl.DataFrame, measure: str) -> pl.DataFrame:
@@ -121,26 +103,31 @@ def usable_rows(table: pl.DataFrame, measure: str) -> pl.DataFrame:
 def count_text(table: pl.DataFrame, measure: str) -> str:
     """For example "8 fitted, 1 step limit, 1 diverged": how the networks asked for ended."""
     n_fitted = int(table["fitted"].sum())
-    parts = [f"{n_fitted} fitted"]
+    parts = [f"{n_fitted:,} fitted"]
     if "status" in table.columns:
         others = table.filter(~FITTED)["status"]
         named = ["step limit", "diverged"]
         named += sorted(set(others.drop_nulls().to_list()) - set(named))
-        parts += [f"{int((others == name).sum())} {name}" for name in named]
+        parts += [f"{int((others == name).sum()):,} {plain(name)}" for name in named]
+        unknown = others.null_count()
+    else:
+        unknown = len(table) - n_fitted
+    if unknown:
+        parts.append(f"{unknown:,} did not fit")
     unmeasured = table.filter(FITTED & ~is_number(measure))
     if len(unmeasured):
-        parts.append(f"{len(unmeasured)} of the fitted not plotted for want of a finite {measure_title(measure)}")
+        parts.append(f"{len(unmeasured):,} of the fitted not plotted for want of a finite {measure_title(measure)}")
     return ", ".join(parts)
 
 
 def measure_title(measure: str) -> str:
     """The measure in words."""
-    return MEASURES.get(measure, (measure, ""))[0]
+    return MEASURES.get(measure, (plain(measure), ""))[0]
 
 
 def axis_label(measure: str) -> str:
     """The measure in words, with the side of Lip(f) on which it lies."""
-    title, side = MEASURES.get(measure, (measure, ""))
+    title, side = MEASURES.get(measure, (plain(measure), ""))
     if measure == "proxy":
         return f"{title}  $\\max_{{i\\leq T}}\\|\\nabla f(z_i)\\|$"
     return f"{title} ({side.split()[0]} {side.split()[1][:-1]})" if side.startswith("lower") else title
@@ -152,31 +139,73 @@ def listed(table: pl.DataFrame, column: str) -> str:
     return f"{values[0]:,}" if len(values) == 1 else f"{values[0]:,} to {values[-1]:,}"
 
 
-def caption_of(table: pl.DataFrame, measure: str, *extra: str, intervals: bool = False) -> str:
-    """How many networks were asked for and how they ended, epsilon, seeds, T, and anything extra."""
+def counted(number: int, thing: str) -> str:
+    """For example "1 seed" or "3 seeds"."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def caption_of(
+    table: pl.DataFrame,
+    measure: str,
+    *extra: str,
+    intervals: bool = False,
+    probed: bool = False,
+    configured: pl.DataFrame | None = None,
+) -> str:
+    """How many networks were asked for and how they ended, epsilon, seeds, T, anything extra, and changed settings.
+
+    Args:
+        table: of the figure.
+        measure: what it shows.
+        extra: further settings, in words.
+        intervals: whether it has bootstrap intervals.
+        probed: whether it shows the proxy, too, where that is not the measure.
+        configured: the rows whose settings are said, where these are not all.
+    """
     if "k" in table.columns:  # a network of both width rules is one network
         table = table.unique([name for name in _IDENTITY if name in table.columns], maintain_order=True)
-    parts = [f"{len(table)} networks asked for: {count_text(table, measure)}."]
-    settings = []
-    if "epsilon" in table.columns and table["epsilon"].drop_nulls().len():
-        settings.append(f"\N{GREEK SMALL LETTER EPSILON} = {listed(table, 'epsilon')}")
+    configured = table if configured is None else configured
+    probed = probed or measure == "proxy"
     n_seeds = table["seed"].n_unique()
-    settings.append(f"{n_seeds} seed{'s' if n_seeds > 1 else ''}")
-    if measure == "proxy":
-        points = listed(table, "points") if "points" in table.columns else str(N_PROBES)
-        settings.append(f"T = {points} random points per network")
-    parts.append("; ".join([*settings, *extra]) + ".")
+    points = (said(configured, "points") or f"T = {USUAL['points']} random points per network") if probed else None
+    known = [said(configured, "epsilon"), counted(n_seeds, "seed"), points, said(configured, "step_limit"), *extra]
+    parts = [f"{counted(len(table), 'network')} asked for: {count_text(table, measure)}."]
+    parts.append("; ".join(words for words in known if words) + ".")
+    parts.append(changed(configured, {"epsilon", "step_limit", *(["points"] if probed else [])}))
     if intervals and n_seeds > 1:
         narrow = ", too narrow with fewer than five" if n_seeds < 5 else ""
         parts.append(f"Intervals: 95 % bootstrap over seeds{narrow}.")
-    return " ".join(parts)
+    return " ".join(part for part in parts if part)
 
 
-def write_caption(figure: Figure, caption: str, width: int) -> None:
-    """Under the axes, where the constrained layout makes room for it, in lines of about equal length up to `width`."""
+def finish(figure: Figure, caption: str, width: int) -> None:
+    """The caption under the axes, in lines of about equal length up to `width`, and the legends above them."""
     n_lines = math.ceil(len(caption) / width)
-    lines = textwrap.wrap(caption, min(width, len(caption) // n_lines + 8))
-    figure.supxlabel("\n".join(lines), fontsize=8.5, color="0.25")
+    lines = textwrap.wrap(caption.replace(" = ", _HOLD), min(width, len(caption) // n_lines + 8))
+    figure.supxlabel("\n".join(lines).replace(_HOLD, " = "), fontsize=8.5, color="0.25")
+    figure.draw_without_rendering()  # the layout, from which legends know how wide the axes are
+    for axes in figure.axes:
+        if axes.get_legend() is None and axes.get_legend_handles_labels()[0]:
+            _legend_above(axes)
+
+
+def _legend_above(axes: Axes) -> None:
+    """The legend above the axes, where it can hide nothing, as wide as these allow; it takes over their title."""
+    title = axes.get_title()
+    axes.set_title("")
+    for columns in range(_MOST_COLUMNS, 0, -1):
+        legend = axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(0.0, 1.0),
+            ncols=columns,
+            title=title or None,
+            title_fontsize=11,
+            alignment="left",
+            frameon=False,
+            columnspacing=1.2,
+        )
+        if legend.get_window_extent().width <= axes.get_window_extent().width:
+            return
 
 
 def affine_fit(x: np.ndarray, y: np.ndarray, seeds: np.ndarray) -> AffineFit | None:
@@ -208,6 +237,23 @@ def one_two_five(axis: Axis) -> None:
     axis.set_minor_locator(NullLocator())
 
 
+def log_axes(axes: Axes) -> None:
+    """Both axes, once all is drawn, logarithmic, with ticks as `one_two_five` has them.
+
+    Raises:
+        UserError: the numbers drawn are of a size that no axis shows.
+    """
+    ends = np.array([axes.dataLim.minpos, axes.dataLim.max])
+    if axes.has_data() and not ((ends > _LEAST) & (ends < 1.0 / _LEAST)).all():
+        raise UserError(f"The table has sizes that no axis shows: they must lie between {_LEAST:g} and {1 / _LEAST:g}.")
+    axes.set(xscale="log", yscale="log")
+    for axis, set_limits in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
+        low, high = axis.get_view_interval()
+        if low > 0.0 and high < _NARROW * low:  # values that are equal up to rounding
+            set_limits(low / _NARROW, high * _NARROW)
+        one_two_five(axis)
+
+
 def draw_line(axes: Axes, x: np.ndarray, fit: AffineFit, **style_: Any) -> None:
     """The fit over the range of x."""
     ends = np.array([x.min(), x.max()])
@@ -216,16 +262,22 @@ def draw_line(axes: Axes, x: np.ndarray, fit: AffineFit, **style_: Any) -> None:
 
 def rows_by_rule(table: pl.DataFrame, measure: str) -> dict[str, pl.DataFrame]:
     """The plottable rows of each width rule asked for, in the order of the legend."""
-    unknown = sorted({str(rule) for rule in table["width_rule"].unique().to_list()} - set(RULES))
-    if unknown:
-        raise UserError(f"Unknown width rule(s) {', '.join(unknown)}: the figure knows {' and '.join(RULES)}.")
+    check_known(table, "width_rule", RULES, "width rule(s)")
     rows = usable_rows(table, measure)
     asked = set(table["width_rule"].to_list())
     return {rule: rows.filter(pl.col("width_rule") == rule) for rule in RULES if rule in asked}
 
 
-def has_brackets(table: pl.DataFrame) -> bool:
-    """Whether some fitted network has a finite bracket on R^d."""
+def has_brackets(table: Any) -> bool:
+    """Whether some fitted network has a finite bracket on R^d.
+
+    Args:
+        table: one row per network asked for, with a column fitted.
+
+    Raises:
+        UserError: it is no table, or without rows or a column fitted.
+    """
+    table = checked(table, "experiment1", flags=["fitted"])
     columns = ("lower_space", "upper_space")
     if not set(columns) <= set(table.columns):
         return False
@@ -241,8 +293,17 @@ def draw_brackets(axes: Axes, x: np.ndarray, rows: pl.DataFrame, ticks: bool = F
             axes.plot(x, ends, "_", color=looks["colors"], markersize=8, markeredgewidth=1.4, label="_ticks")
 
 
+def draw_medians(axes: Axes, x: np.ndarray, y: np.ndarray, dash: str, **looks: Any) -> None:
+    """A line through the medians of y at each x; a short bar where it has no markers and there is a single x."""
+    at, middle = medians(x, y)
+    if len(at) <= 1 and not looks.get("marker"):
+        looks |= {"marker": "_", "markersize": 14}
+    axes.plot(at, middle, linestyle=dash, **looks)
+
+
 def medians(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct x in order, and the median of y at each."""
+    """The distinct x in order, and the median of y at each; entries that are NaN are left out."""
+    x, y = x[~np.isnan(y)], y[~np.isnan(y)]
     distinct = np.unique(x)
     return distinct, np.array([np.median(y[x == value]) for value in distinct])
 
@@ -260,9 +321,16 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
         The paths of the PNG and of the PDF.
 
     Raises:
-        UserError: the files cannot be written, for example because the disk is full.
+        UserError: it is no figure or no path, or the files cannot be written, for example because the disk is full.
     """
-    path = Path(path)
+    if not isinstance(figure, Figure):
+        raise UserError(f"save takes a figure, as lawjax.plots makes them, not {type(figure).__name__}.")
+    try:
+        path = Path(os.fsdecode(path))
+    except TypeError:
+        raise UserError(f"A figure is saved under a path, such as figure2.png, not {path!r}.") from None
+    if path.name in ("", "..") or "\0" in path.name:
+        raise UserError(f"A figure is saved under a file's name, such as figure2.png, not {str(path)!r}.")
     stem = path.name[:-4] if path.suffix.lower() in (".png", ".pdf") else path.name
     targets = (path.with_name(f"{stem}.png"), path.with_name(f"{stem}.pdf"))
     metadata: tuple[dict[str, Any], ...] = ({"Software": None}, {"CreationDate": None})  # equal figures, equal files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,24 +13,24 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from lawjax.errors import UserError
-from lawjax.plots.base import listed, one_two_five, style, write_caption
+from lawjax.plots.base import finish, listed, log_axes, style
+from lawjax.plots.settings import PROBES, changed, said
+from lawjax.plots.tables import checked
 
-_COLUMNS = {"d", "n", "k", "n_over_d", "kd_over_n", "tried", "fitted", "share", "low", "high"}
 
-
-def capacity(cells: pl.DataFrame) -> Figure:
+def capacity(cells: Any) -> Figure:
     """For each d, the share that fit over (kd/n, n/d), and below it the same with intervals over kd/n.
 
     Args:
-        cells: one row for each (d, n, k): columns d, n, k, n_over_d, kd_over_n, tried, fitted, share, low, high.
+        cells: one row for each (d, n, k), of Polars or pandas: columns d, n, k, n_over_d, kd_over_n, tried, fitted,
+            share, low, high; columns named like fields of the configuration are read for the caption.
 
     Raises:
-        UserError: a missing column, or no rows.
+        UserError: no table, a column that is missing or of another kind, or no rows.
     """
-    missing = _COLUMNS - set(cells.columns)
-    if missing or cells.is_empty():
-        raise UserError(f"The table lacks {', '.join(sorted(missing)) or 'rows'}; run experiments/capacity.py.")
+    ratios, shares = ("n_over_d", "kd_over_n"), ("share", "low", "high")
+    sizes = ("d", "n", "k", "tried")
+    cells = checked(cells, "capacity", sizes=sizes, counts=["fitted"], positive=ratios, numbers=shares)
     dimensions = sorted(cells["d"].unique())
     with style():
         figure = Figure(figsize=(5.6 * len(dimensions) + 0.8, 8.0), layout="constrained")
@@ -41,12 +42,14 @@ def capacity(cells: pl.DataFrame) -> Figure:
             _draw_shares(panels[1, column], rows)
             panels[0, column].set_title(f"d = {d}")
         figure.colorbar(colours, ax=panels[0].tolist(), label="share of networks that fit", pad=0.02)
-        write_caption(
-            figure,
-            f"{cells['tried'].sum():,} networks, {listed(cells, 'tried')} for each (n, d, k), trained by Adam. Line: "
-            "k = n/d, below which no network fits generic data up to a constant. Bars: 95 % intervals.",
-            60 * len(dimensions) + 20,
-        )
+        counts = f"{cells['tried'].sum():,} networks, {listed(cells, 'tried')} for each (n, d, k)"
+        trained = "; ".join(words for name in ("epsilon", "step_limit") if (words := said(cells, name)))
+        parts = [
+            f"{counts}; {trained}." if trained else f"{counts}.",
+            changed(cells, {"epsilon", "step_limit", *PROBES}),  # nothing is probed
+            "Line: k = n/d, below which no network fits generic data up to a constant. Bars: 95 % intervals.",
+        ]
+        finish(figure, " ".join(part for part in parts if part), 60 * len(dimensions) + 20)
     return figure
 
 
@@ -56,11 +59,10 @@ def _draw_map(axes: Axes, rows: pl.DataFrame, colours: ScalarMappable) -> None:
     for at, height, fitted, tried in rows.select("kd_over_n", "n_over_d", "fitted", "tried").iter_rows():
         light = fitted < 0.6 * tried
         axes.text(at, height, str(fitted), ha="center", va="center", fontsize=7, color="white" if light else "black")
-    axes.axvline(1.0, color="#D55E00", linewidth=1.4)
-    axes.set(xscale="log", yscale="log", ylabel="n/d   (points per dimension)")
+    axes.axvline(1.0, color="#D55E00", linewidth=1.4, zorder=0.5)
+    axes.set(ylabel="n/d   (points per dimension)")
+    log_axes(axes)
     axes.set_ylim(y.min() / math.sqrt(2), y.max() * math.sqrt(2))
-    one_two_five(axes.xaxis)
-    one_two_five(axes.yaxis)
 
 
 def _draw_shares(axes: Axes, rows: pl.DataFrame) -> None:
@@ -74,4 +76,3 @@ def _draw_shares(axes: Axes, rows: pl.DataFrame) -> None:
         axes.plot(beside, share, "o-", color=colour, markersize=4, linewidth=1.2, label=f"n/d = {ratio:g}")
     axes.axvline(1.0, color="#D55E00", linewidth=1.4, label="k = n/d")
     axes.set(ylim=(-0.03, 1.03), xlabel="kd/n   (capacity)", ylabel="share of networks that fit")
-    axes.legend(loc="lower right")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lawjax.errors import UserError
-from lawjax.plots.base import one_two_five, style, write_caption
+from lawjax.plots.base import counted, finish, log_axes, style
+from lawjax.plots.tables import check_known, checked
 
 
 class _Look(NamedTuple):
@@ -19,12 +19,12 @@ class _Look(NamedTuple):
     label: str
 
 
-_LOOKS = {  # colours of Okabe and Ito, told apart by the colour-blind
+_LOOKS = {  # colours of Okabe and Ito and one of Tol's, told apart by the colour-blind
     "grouped caps": _Look("#D55E00", "o", "grouped caps (Theorem 1)"),
     "clustered caps": _Look("#CC79A7", "D", "grouped caps, clustered"),
     "tensor": _Look("#0072B2", "s", "tensor, p = 2 (Theorem 2; approximate fit)"),
     "exact tensor": _Look("#56B4E9", "^", "tensor, p = 2, exact fit"),
-    "partial tensor": _Look("#F0E442", "<", "partial tensor, p = 3"),
+    "partial tensor": _Look("#882255", "<", "partial tensor, p = 3"),
     "smoothest quadratic": _Look("#009E73", "v", "quadratic form of least norm"),
     "caps": _Look("#000000", "P", "caps (3.2)"),
     "ramps": _Look("#000000", "X", "ramps"),
@@ -37,21 +37,30 @@ _GUIDES = ((1, "#666666", "--", r"slope of $\sqrt{n/k}$"), (2, "#666666", ":", r
 _MEASURE = r"Lipschitz constant near the unit sphere, $\sup\,\|\nabla f\|$"
 
 
-def constructions(table: pl.DataFrame) -> Figure:
+def constructions(table: Any, settings: str = "") -> Figure:
     r"""Brackets of sup ||grad f|| near the unit sphere against sqrt(n/k); filled where the claim's conditions hold.
 
     A mark is the median lower bound over seeds, the line above it ends at the median certificate. Both axes are
     logarithmic, so that the law's sqrt(n/k) and Theorem 1's n/k are slopes.
 
     Args:
-        table: one row per network; columns construction, n, width, seed, conditions, lower_sphere and upper_sphere.
+        table: one row per network, of Polars or pandas; columns construction, n, width, seed, conditions, lower_sphere
+            and upper_sphere.
+        settings: a sentence for the caption on what was changed, such as `lawjax.report.changed` gives.
 
     Raises:
-        UserError: a missing column, or no rows.
+        UserError: no table, a column that is missing or of another kind, no rows, or an unknown construction.
     """
-    missing = {"construction", "n", "width", "conditions", "lower_sphere", "upper_sphere"} - set(table.columns)
-    if missing or table.is_empty():
-        raise UserError(f"The table lacks {', '.join(sorted(missing)) or 'rows'}; run experiments/constructions.py.")
+    table = checked(
+        table,
+        "constructions",
+        words=["construction"],
+        sizes=("n", "width"),
+        counts=["seed"],
+        flags=["conditions"],
+        numbers=("lower_sphere", "upper_sphere"),
+    )
+    check_known(table, "construction", _LOOKS, "construction(s)")
     rows = table.with_columns(x=(pl.col("n") / pl.col("width")).sqrt())
     middle = rows.group_by("construction", "x").agg(
         pl.col("lower_sphere").median(), pl.col("upper_sphere").median(), pl.col("conditions").all()
@@ -61,19 +70,18 @@ def constructions(table: pl.DataFrame) -> Figure:
         axes = figure.subplots()
         for name, look in _LOOKS.items():
             _draw(axes, middle.filter(construction=name).sort("x"), look)
-        axes.set(xscale="log", yscale="log", xlabel=r"$\sqrt{n/k}$   (n points, k neurons)", ylabel=_MEASURE)
+        axes.set(xlabel=r"$\sqrt{n/k}$   (n points, k neurons)", ylabel=_MEASURE)
         _draw_guides(axes, middle)
-        one_two_five(axes.xaxis)
-        one_two_five(axes.yaxis)
+        log_axes(axes)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8.5)
-        seeds = rows["seed"].n_unique()
+        seeds = counted(rows["seed"].n_unique(), "seed")
         failing = int((~rows["conditions"]).sum())
         caption = (
-            f"{len(rows)} networks on sphere data, medians over {seeds} seeds. Mark: lower bound; upper end of line: "
-            f"certificate. Open marks: {failing} for which a condition of the claim fails. Partial tensors "
+            f"{counted(len(rows), 'network')} on sphere data, medians over {seeds}. Mark: lower bound; upper end of "
+            f"line: certificate. Open marks: {failing} for which a condition of the claim fails. Partial tensors "
             "have one (n, d), quadratic forms k = d; n and d differ between the others (see the summary)."
         )
-        write_caption(figure, caption, 120)
+        finish(figure, f"{caption} {settings}".strip(), 120)
     return figure
 
 

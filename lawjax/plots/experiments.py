@@ -16,14 +16,14 @@ from lawjax.plots.base import (
     DEFAULT_COLOUR,
     MEASURES,
     RULES,
+    SPACE,
     affine_fit,
     axis_label,
     caption_of,
-    check_columns,
     draw_brackets,
     draw_line,
+    finish,
     has_brackets,
-    is_number,
     listed,
     medians,
     number_text,
@@ -32,15 +32,16 @@ from lawjax.plots.base import (
     style,
     usable_rows,
     with_interval,
-    write_caption,
 )
+from lawjax.plots.tables import check_measure, checked, is_number
 
 _LOOSE = 3.0  # certificates over lower bounds from which they do not set the height of a figure
-_HEAD_ROOM = 1.75
+_ROOM = 1.05  # of the y axis above the highest point
+_FEW = 8  # dimensions that the colour bar names one by one
 _BESIDE = {"k = n": -0.006, "k = 10n/d": 0.006}  # shares of the largest x by which brackets are moved apart
 
 
-def figure2(table: pl.DataFrame, measure: str = "proxy") -> Figure:
+def figure2(table: Any, measure: str = "proxy") -> Figure:
     """Figure 2 (Experiment 1): sqrt(n/k) against the maximum random gradient, coloured by dimension.
 
     Drawn beside the points: the affine fit with its bootstrap interval over seeds, and the shape of Conjecture 1,
@@ -52,40 +53,47 @@ def figure2(table: pl.DataFrame, measure: str = "proxy") -> Figure:
     for which Lip(f) >= c sqrt(n/k) is proved for all of them.
 
     Args:
-        table: one row per network asked for; columns n, d, k, seed, fitted and `measure`; status, epsilon and points
-            are read for the caption where they are there.
+        table: one row per network asked for, of Polars or pandas; columns n, d, k, seed, fitted and `measure`; status
+            and columns named like fields of the configuration are read for the caption where they are there.
         measure: the column on the y axis.
 
     Raises:
-        UserError: a missing column, no rows, or no fitted network with a finite measure.
+        UserError: no table, a column that is missing or of another kind, no rows, or no fitted network with a finite
+            measure.
     """
-    check_columns(table, measure, "n", "d", "k", "seed", "fitted")
+    check_measure(measure)
+    table = checked(table, "experiment1", sizes=("n", "d", "k"), counts=["seed"], flags=["fitted"], numbers=[measure])
     rows = usable_rows(table, measure)
     bracketed = has_brackets(table)
     d = rows["d"].to_numpy().astype(np.float64)
     with style():
-        figure = Figure(figsize=(12.4 if bracketed else 7.2, 5.6), layout="constrained")
+        figure = Figure(figsize=(12.4 if bracketed else 7.2, 6.0), layout="constrained")
         panels = figure.subplots(1, 2 if bracketed else 1, sharey=True, squeeze=False)[0]
         # A margin of two per cent, so that a table of a single dimension has a colour scale too.
         colours = ScalarMappable(LogNorm(d.min() / 1.02, d.max() * 1.02), "viridis")
-        tops = [_root_panel(panels[0], rows, measure, colours)]
+        _root_panel(panels[0], rows, measure, colours)
+        highest, lowest = float(rows[measure].max()), float(rows[measure].min())  # type: ignore[arg-type]
         if bracketed:
-            tops.append(_bracket_panel(panels[1], usable_rows(rows, "upper_space"), colours))
+            both = usable_rows(rows, "upper_space")
+            _bracket_panel(panels[1], both, colours)
+            highest = max(highest, float(both["upper_space"].max()))  # type: ignore[arg-type]
             panels[1].yaxis.set_tick_params(labelleft=True)
-        panels[0].set_ylim(0.0, 1.4 * max(tops) or 1.0)  # head room for the legend
-        _one_bar(figure, panels, colours)
+        _limit(panels[0], lowest, highest)
+        _one_bar(figure, panels, colours, sorted(rows["d"].unique()))
         extra = f"n = {listed(table, 'n')}"
-        write_caption(figure, caption_of(table, measure, extra, intervals=True), 170 if bracketed else 100)
+        finish(figure, caption_of(table, measure, extra, intervals=True), 170 if bracketed else 100)
     return figure
 
 
-def _one_bar(figure: Figure, panels: Any, colours: ScalarMappable) -> None:
+def _one_bar(figure: Figure, panels: Any, colours: ScalarMappable, dimensions: list[int]) -> None:
     bar = figure.colorbar(colours, ax=list(panels), label="dimension d", pad=0.02)
     one_two_five(bar.ax.yaxis)
+    if len(dimensions) <= _FEW:
+        bar.ax.set_yticks(dimensions, [f"{d:,}" for d in dimensions])
 
 
-def _root_panel(axes: Axes, rows: pl.DataFrame, measure: str, colours: ScalarMappable) -> float:
-    """A measure against sqrt(n/k), with its affine fit and the law's shape below it; returns the largest value."""
+def _root_panel(axes: Axes, rows: pl.DataFrame, measure: str, colours: ScalarMappable) -> None:
+    """A measure against sqrt(n/k), with its affine fit and the law's shape below it."""
     x, y, d = _roots(rows), *(rows[column].to_numpy().astype(np.float64) for column in (measure, "d"))
     looks: dict[str, Any] = {"norm": colours.norm, "cmap": colours.cmap, "linewidths": 0}
     axes.scatter(x, y, c=d, s=16, alpha=0.8, label="_points", **looks)
@@ -94,18 +102,21 @@ def _root_panel(axes: Axes, rows: pl.DataFrame, measure: str, colours: ScalarMap
     side = f";\nthe points are {side} Lip(f)" if side else ""
     _draw_law(axes, x, y, f"the largest below all points{side}")
     axes.set_ylabel(axis_label(measure))
-    return float(y.max())
 
 
-def _bracket_panel(axes: Axes, rows: pl.DataFrame, colours: ScalarMappable) -> float:
+def _bracket_panel(axes: Axes, rows: pl.DataFrame, colours: ScalarMappable) -> None:
     x, low = _roots(rows), rows["lower_space"].to_numpy().astype(np.float64)
     dots = colours.to_rgba(rows["d"].to_numpy().astype(np.float64))
     draw_brackets(axes, x, rows, colors=dots, alpha=0.45, linewidth=1.1, label="_brackets")
     axes.scatter(x, low, c=dots, s=12, alpha=0.9, linewidths=0, label="_lower bounds")
     _draw_fit(axes, x, low, rows["seed"].to_numpy(), "affine fit of the lower bounds")
     _draw_law(axes, x, low, "the largest below all lower bounds;\nit holds for every network shown")
-    axes.set_ylabel("Lip(f) on $R^d$: lower bound (dot), certificate (end of line)")
-    return float(rows["upper_space"].to_numpy().max())
+    axes.set_ylabel(f"Lip(f) on {SPACE}: lower bound (dot), certificate (end of line)")
+
+
+def _limit(axes: Axes, lowest: float, highest: float) -> None:
+    """A y axis from 0, or from below what is negative, to a little above the highest point."""
+    axes.set_ylim(_ROOM * min(0.0, lowest), _ROOM * max(0.0, highest) or 1.0)
 
 
 def _roots(rows: pl.DataFrame) -> np.ndarray:
@@ -127,12 +138,11 @@ def _draw_law(axes: Axes, x: np.ndarray, y: np.ndarray, words: str) -> None:
     axes.plot([0.0, x.max()], [0.0, c * x.max()], "--", color="#D55E00", label=label)
     axes.set_xlim(0.0, 1.03 * x.max())
     axes.set_xlabel("$\\sqrt{n/k}$   (n points, k neurons)")
-    axes.legend(loc="upper left")
 
 
 def _sqrt_d_panel(axes: Axes, by_rule: dict[str, pl.DataFrame], measure: str) -> None:
     """Points, affine fit and the law's shape for each width rule; the legend carries slopes and exponents."""
-    top, bracketed = 0.0, False
+    top, low, bracketed = 0.0, 0.0, False
     ends_of_lines = [0.0]
     for name, rows in by_rule.items():
         rule = RULES[name]
@@ -141,7 +151,7 @@ def _sqrt_d_panel(axes: Axes, by_rule: dict[str, pl.DataFrame], measure: str) ->
             continue
         x, y = np.sqrt(rows["d"].to_numpy().astype(np.float64)), rows[measure].to_numpy().astype(np.float64)
         seeds = rows["seed"].to_numpy()
-        top = max(top, float(y.max()))
+        top, low = max(top, float(y.max())), min(low, float(y.min()))
         if has_brackets(rows):
             beside = x + _BESIDE[name] * x.max()
             looks: dict[str, Any] = {"colors": rule.colour, "alpha": 0.45, "linewidth": 2.4}
@@ -168,16 +178,21 @@ def _sqrt_d_panel(axes: Axes, by_rule: dict[str, pl.DataFrame], measure: str) ->
         axes.plot(
             ends, shape, "--", color=rule.colour, linewidth=0.9, label=f"law's shape for {rule.label}: {rule.shape}"
         )
-    axes.set_xlim(left=0.0)
+    _roots_of_d(axes, by_rule)
     if bracketed:
-        words = "vertical lines: from the lower bound on Lip(f)\non $R^d$ to its certificate, same networks"
-        if max(ends_of_lines) > _HEAD_ROOM * top:
-            words += f";\nthose that leave the figure end at {number_text(max(ends_of_lines))} at most"
+        words = f"vertical lines, same networks: from\na lower bound on Lip(f) on {SPACE} to its\ncertificate"
+        if max(ends_of_lines) > _ROOM * top:
+            words += f"; the highest that leaves the\nfigure ends at {number_text(max(ends_of_lines))}"
         axes.plot([], [], "-", color="0.6", linewidth=2.4, label=words)
-    axes.set_ylim(0.0, (_HEAD_ROOM if bracketed else 1.45) * top or 1.0)  # head room for the legend
-    axes.set_xlabel("$\\sqrt{d}$   (d: dimension)")
+    _limit(axes, low, top)
     axes.set_ylabel(axis_label(measure))
-    axes.legend(loc="upper left")
+
+
+def _roots_of_d(axes: Axes, by_rule: dict[str, pl.DataFrame]) -> None:
+    """An x axis from 0 to a little above the largest sqrt(d)."""
+    largest = max(float(rows["d"].max()) for rows in by_rule.values() if len(rows))  # type: ignore[arg-type]
+    axes.set_xlim(0.0, 1.04 * np.sqrt(largest))
+    axes.set_xlabel("$\\sqrt{d}$   (d: dimension)")
 
 
 def _decomposition_panel(axes: Axes, by_rule: dict[str, pl.DataFrame]) -> None:
@@ -199,10 +214,8 @@ def _decomposition_panel(axes: Axes, by_rule: dict[str, pl.DataFrame]) -> None:
             curve_x, curve_y = medians(x, y)
             axes.plot(curve_x, curve_y, dash, color=rule.colour, linewidth=1.1, label=f"_{name} {column} median")
             axes.plot([], [], linestyle=dash, label=f"{rule.label}: {words}", **looks)
-    axes.set_xlim(left=0.0)
-    axes.set_xlabel("$\\sqrt{d}$   (d: dimension)")
+    _roots_of_d(axes, by_rule)
     axes.set_ylabel("norm of each part of the gradient")
-    axes.legend(loc="upper left")
 
 
 def _rule_caption(table: pl.DataFrame, by_rule: dict[str, pl.DataFrame], measure: str) -> str:
@@ -212,7 +225,13 @@ def _rule_caption(table: pl.DataFrame, by_rule: dict[str, pl.DataFrame], measure
     return caption_of(table, measure, f"plotted: {counts}", f"n = {listed(table, 'n')}", intervals=True)
 
 
-def figure1(table: pl.DataFrame, measure: str = "proxy") -> Figure:
+def _of_rules(table: Any, measure: str, *numbers: str) -> pl.DataFrame:
+    check_measure(measure)
+    kinds: dict[str, Any] = {"sizes": ("n", "d"), "counts": ["seed"], "words": ["width_rule"], "flags": ["fitted"]}
+    return checked(table, "experiment2", numbers=(measure, *numbers), **kinds)
+
+
+def figure1(table: Any, measure: str = "proxy") -> Figure:
     """Figure 1 (Experiment 2): sqrt(d) against the maximum random gradient for the widths k = n and k = 10n/d.
 
     Conjectures 1 and 2 give sqrt(n/k) = 1 for k = n and sqrt(d/10) for k = 10n/d: a constant, and a line in sqrt(d).
@@ -220,23 +239,25 @@ def figure1(table: pl.DataFrame, measure: str = "proxy") -> Figure:
     exponents in the legend are of the power law in sqrt(d), where the law says 0 and 1.
 
     Args:
-        table: one row per network asked for; columns n, d, seed, fitted, width_rule ("k = n" or "k = 10n/d") and
-            `measure`; status, epsilon and points are read for the caption where they are there.
+        table: one row per network asked for, of Polars or pandas; columns n, d, seed, fitted, width_rule ("k = n" or
+            "k = 10n/d") and `measure`; status and columns named like fields of the configuration are read for the
+            caption where they are there.
         measure: the column on the y axis.
 
     Raises:
-        UserError: a missing column, no rows, an unknown width rule, or no fitted network with a finite measure.
+        UserError: no table, a column that is missing or of another kind, no rows, an unknown width rule, or no fitted
+            network with a finite measure.
     """
-    check_columns(table, measure, "n", "d", "seed", "fitted", "width_rule")
+    table = _of_rules(table, measure)
     by_rule = rows_by_rule(table, measure)
     with style():
-        figure = Figure(figsize=(6.8, 5.4), layout="constrained")
+        figure = Figure(figsize=(6.8, 6.2), layout="constrained")
         _sqrt_d_panel(figure.add_subplot(), by_rule, measure)
-        write_caption(figure, _rule_caption(table, by_rule, measure), 95)
+        finish(figure, _rule_caption(table, by_rule, measure), 95)
     return figure
 
 
-def figure3(table: pl.DataFrame, measure: str = "proxy") -> Figure:
+def figure3(table: Any, measure: str = "proxy") -> Figure:
     """Figure 3 (Experiment 2): `figure1` with a second panel that takes the gradient apart.
 
     The right panel shows, for the same networks, the norm of the mean gradient over the random points (the linear part
@@ -249,13 +270,13 @@ def figure3(table: pl.DataFrame, measure: str = "proxy") -> Figure:
     Raises:
         UserError: as `figure1`.
     """
-    check_columns(table, measure, "n", "d", "seed", "fitted", "width_rule", "linear_part", "residual")
+    table = _of_rules(table, measure, "linear_part", "residual")
     by_rule = rows_by_rule(table, measure)
     with style():
-        figure = Figure(figsize=(12.0, 5.4), layout="constrained")
+        figure = Figure(figsize=(12.8, 6.2), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
         _decomposition_panel(right, by_rule)
         _sqrt_d_panel(left, by_rule, measure)
         right.yaxis.set_tick_params(labelleft=True)
-        write_caption(figure, _rule_caption(table, by_rule, measure), 170)
+        finish(figure, _rule_caption(table, by_rule, measure), 170)
     return figure
