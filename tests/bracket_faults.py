@@ -99,7 +99,7 @@ def is_attained(network: TwoLayer, tangential: bool, found: Bracket, allowed: fl
         there = norm_at(network, found.witness, tangential)
     else:
         there = sampled(network, tangential=tangential, points=found.witness[None])
-    return there is not None and abs(there - found.lower) <= CLOSE * found.lower + allowed
+    return there is not None and math.isclose(there, found.lower, rel_tol=CLOSE, abs_tol=allowed)
 
 
 def is_hidden(network: TwoLayer, question: tuple[str, float, bool], found: Bracket) -> bool:
