@@ -145,10 +145,11 @@ def _searched(
     points: dict[str, list[np.ndarray]] = {}
     for domain in reversed(of_domain):
         points[domain] = witnesses(of_domain[domain], search, next(reversed(points.values()), None))
-    return {
-        domain: [np.ldexp(point, -one.stretch) for one, point in zip(ones, points[domain], strict=True)]
-        for domain in certificates
-    }
+    with np.errstate(over="ignore", under="ignore"):
+        return {
+            domain: [np.ldexp(point, -one.stretch) for one, point in zip(ones, points[domain], strict=True)]
+            for domain in certificates
+        }
 
 
 def _with_candidates(network: TwoLayer, above: Certificate, domain: str, radius: float) -> Certificate:

@@ -27,6 +27,7 @@ _BLOCK_ENTRIES = 2**22
 _ROUNDINGS = 8.0  # to each there is, in squared distances
 _STEPS = np.array([-1e-7, 1e-7, -1e-10, 1e-10, -1e-13, 1e-13])  # to either side of a kink, relative to the radius
 _TOGETHER = 1e-8  # distance of a kink from a point within which it belongs to the kinks crossed there
+_ALONG = 1e-6  # of a random vector's length, left at a right angle to a normal, that is too little
 _TRIED = 64  # kinks whose bound is checked, the largest ones
 
 
@@ -259,6 +260,9 @@ def _points_on(normals: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np
     """(m, d) random points of the unit sphere, one on each hyperplane, and the directions that cross it there."""
     drawn = np.random.default_rng(0).standard_normal(normals.shape)
     for _ in range(2):  # the second time takes off what rounding left of the first
+        drawn = drawn - (drawn * normals).sum(1, keepdims=True) * normals
+        along = np.linalg.norm(drawn, axis=1) < _ALONG  # a normal may have been drawn in just this way
+        drawn[along] = np.eye(normals.shape[1])[np.abs(normals[along]).argmin(1)]
         drawn = drawn - (drawn * normals).sum(1, keepdims=True) * normals
         drawn = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
     points = offsets[:, None] * normals + np.sqrt((1.0 - offsets) * (1.0 + offsets))[:, None] * drawn

@@ -58,6 +58,7 @@ def scaled(network: TwoLayer) -> Scaled:
         unit = stretch + int(of_a[live].max(initial=-5000))
     if not live.any():
         return Scaled(TwoLayer(np.zeros_like(W), np.zeros_like(b), np.zeros_like(a), 0.0, network.activation), 0, 0)
-    W = np.where(live[:, None], np.ldexp(W, -of_rows[:, None]), 0.0)
-    a = np.where(live, np.ldexp(a, of_rows - unit), 0.0)
+    with np.errstate(over="ignore", under="ignore"):  # rows that do not count may have any size
+        W = np.where(live[:, None], np.ldexp(W, -of_rows[:, None]), 0.0)
+        a = np.where(live, np.ldexp(a, of_rows - unit), 0.0)
     return Scaled(TwoLayer(W, np.where(live, b, 0.0), a, 0.0, network.activation), stretch, unit)
