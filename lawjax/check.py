@@ -604,14 +604,14 @@ def require(holds: Any, why: str) -> None:
         raise Refused(why)
 
 
-def require_numbers(*arrays: np.ndarray) -> None:
+def require_numbers(**arrays: np.ndarray) -> None:
     """Refuse what is not finite, or not exactly a float64."""
-    for array in arrays:
+    for name, array in arrays.items():
         numbers = array.dtype.kind in "iuf" and array.dtype.itemsize <= 8
-        require(numbers, "The network's arrays do not hold numbers of double precision or less.")
-        require(np.isfinite(array).all(), "The network has NaN or infinite weights.")
+        require(numbers, f"The network's {name} does not hold numbers of double precision or less.")
+        require(np.isfinite(array).all(), f"The network's {name} has NaN or infinite weights.")
         exact = array.dtype.kind == "f" or bool((np.abs(array.astype(np.float64)) < 2**53).all())
-        require(exact, "The network's integers are too large for double precision.")
+        require(exact, f"The network's {name} has integers too large for double precision.")
 
 
 def check_network(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[Fraction, str]:
@@ -639,7 +639,7 @@ def check_network(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tupl
             raise TypeError(cases)
     except Exception:
         raise Refused("This is not a certificate: it is damaged or of another kind.") from None
-    require_numbers(W, b, a, c)
+    require_numbers(W=W, b=b, a=a, c=c)
     fits = W.ndim == 2 and b.shape == W.shape[:1] and a.shape == W.shape[:1] and c.ndim == 0 and 0 not in W.shape
     require(fits, "The network's arrays do not fit together.")
     require(slope_range(activation) or activation == FORM, f"There is no slope interval for {activation!r}.")
@@ -710,7 +710,7 @@ def check_deep(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[F
         whole = of_outer["domain"] == "space"
     except Exception:
         raise Refused("This is not a certificate: it is damaged or of another kind.") from None
-    require_numbers(A, u)
+    require_numbers(A=A, u=u)
     fits = A.ndim == 2 and u.shape == A.shape[:1] and "W" in outer and outer["W"].shape[1:] == u.shape
     require(fits and 0 not in A.shape, "The network's arrays do not fit together.")
     require(inner == digest((A, u), "relu"), "The certificate is for another network.")
@@ -727,28 +727,78 @@ def check_deep(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[F
 
 
 KINDS = {KIND: check_network, DEEP: check_deep}
+OF_LAYER = ("W", "b", "a", "c", "activation")
+ARRAYS = {KIND: OF_LAYER, DEEP: ("A", "u", *(f"outer_{name}" for name in OF_LAYER))}
+
+
+def read_network(path: Any) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file by name."""
+    arrays: dict[str, np.ndarray] = {}
+    what = "it is no archive of arrays"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            for name in list(file.files):
+                what = f"its array {name} cannot be read"
+                require(name not in arrays, f"{path} has two arrays called {name}.")
+                arrays[name] = file[name]
+                if not isinstance(arrays[name], np.ndarray):
+                    raise TypeError(name)
+    except Refused:
+        raise
+    except Exception:
+        raise Refused(f"{path} is not a network file: {what}.") from None
+    return arrays
+
+
+def read_certificate(path: Any) -> dict[str, Any]:
+    """The record of a certificate, of a kind that is known; a name that stands twice could mean either."""
+
+    def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        record: dict[str, Any] = {}
+        for name, value in pairs:
+            require(name not in record, f"{path} is not a certificate: it gives {name!r} twice.")
+            record[name] = value
+        return record
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            record = json.load(file, object_pairs_hook=each_once)
+        kind = str(record["kind"])
+    except Refused:
+        raise
+    except Exception:
+        raise Refused(f"{path} is not a certificate: it is damaged or of another kind.") from None
+    require(kind in KINDS, f"{path} is of a kind this checker does not know: {kind!r}.")
+    return {**record, "kind": kind}
+
+
+def in_usual_shapes(arrays: dict[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
+    """The arrays as networks are loaded: b of zeros where there is none, axes of length one left out, a plain name."""
+    unknown = sorted(set(arrays) - set(ARRAYS[kind]))
+    require(not unknown, f"The network file has an array {', '.join(unknown)}, of which nothing is known.")
+    of, found = "outer_" if kind == DEEP else "", dict(arrays)
+    W, psi = found.get(f"{of}W"), found.get(f"{of}activation")
+    if psi is not None and psi.size == 1:
+        word = psi.reshape(()).item()
+        found[f"{of}activation"] = np.array(word.decode(errors="replace") if isinstance(word, bytes) else str(word))
+    if W is None or W.ndim != 2:
+        return found
+    found.setdefault(f"{of}b", np.zeros(len(W), W.dtype))
+    vector = ((len(W),), (1, len(W)))
+    for name, shapes in ((f"{of}b", vector), (f"{of}a", vector), (f"{of}c", ((), (1,)))):
+        if name in found:
+            shape = found[name].shape
+            require(shape in shapes, f"{name} has shape {shape}, but {of}W of shape {W.shape} asks for {shapes[0]}.")
+            found[name] = found[name].reshape(shapes[0])
+    return found
 
 
 def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
     """(valid, why)."""
     try:
-        with np.load(network_path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-            raise TypeError(network_path)
-    except Exception:
-        return False, f"{network_path} is not a network file."
-    try:
-        with open(certificate_path, encoding="utf-8") as file:
-            record = json.load(file)
-        kind = str(record["kind"])
-    except Exception:
-        return False, f"{certificate_path} is not a certificate: it is damaged or of another kind."
-    if kind not in KINDS:
-        return False, f"{certificate_path} is of a kind this checker does not know: {kind!r}."
-    try:
+        arrays, record = read_network(network_path), read_certificate(certificate_path)
         with np.errstate(over="raise", invalid="raise"):
-            bound, on = KINDS[kind](arrays, record)
+            bound, on = KINDS[record["kind"]](in_usual_shapes(arrays, record["kind"]), record)
     except Refused as error:
         return False, str(error)
     except MemoryError:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lawjax import keys, npz
+from lawjax import files, keys
 from lawjax.errors import UserError
 
 Array = Any
@@ -81,7 +81,7 @@ def load(path: str | Path) -> Dataset:
     Raises:
         UserError: the file cannot be read, lacks an array, or holds no data set.
     """
-    arrays = npz.read(path, "a data set")
+    arrays = files.read_npz(path, "a data set")
     if not {"x", "y"} <= set(arrays):
         raise UserError(f"{path} is no data set: save x (n, d) and y (n,) in it.")
     return dataset(arrays["x"], arrays["y"])

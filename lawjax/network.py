@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lawjax import activations, npz
+from lawjax import activations, files
 from lawjax.errors import UserError
 
 Array = Any
@@ -30,12 +30,28 @@ def _as_floats(name: str, value: Array) -> Array:
     """An array of floats: JAX arrays stay JAX arrays, all else becomes NumPy and keeps its precision."""
     try:
         array = value if isinstance(value, jax.Array) else np.asarray(value)
-    except ValueError as error:
-        raise UserError(f"{name} is not an array of numbers ({error}); pass a rectangular array.") from None
+    except (ValueError, TypeError, RuntimeError) as error:  # the last two from other frameworks
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{name} is not an array of numbers ({reason}); pass a rectangular array.") from None
     kind = jnp.dtype(array.dtype).kind if jnp.issubdtype(array.dtype, jnp.floating) is False else "f"
     if kind not in "fiub":
-        raise UserError(f"{name} must hold real numbers, not {array.dtype}.")
+        bytes_of_a_float = " (bfloat16 or float8 as NumPy saves them; save float32)" if array.dtype.kind == "V" else ""
+        raise UserError(f"{name} must hold real numbers, not {array.dtype}{bytes_of_a_float}.")
     return array if kind == "f" else array.astype(np.float64 if isinstance(array, np.ndarray) else jnp.float32)
+
+
+def _without_unit_axis(array: Array, shape: tuple[int, ...], at: int) -> Array:
+    """(k,) for (1, k), () for (1,), less the axis of the one output that frameworks keep; `at` counts from the end."""
+    written = (*shape[: len(shape) - at], 1, *shape[len(shape) - at :])
+    return array.reshape(shape) if array.shape == written else array
+
+
+def _word(array: Any) -> str:
+    """A name stored as an array of one string."""
+    if array.size == 1 and array.dtype.kind in "SU":
+        word = array.reshape(()).item()
+        return word.decode(errors="replace") if isinstance(word, bytes) else word
+    return str(array)
 
 
 def _along_last(vector: Array, like: Array) -> Array:
@@ -49,9 +65,9 @@ class TwoLayer:
 
     Attributes:
         W: (..., k, d), rows w_l.
-        b: (..., k), biases.
-        a: (..., k), read-out weights.
-        c: (...), output bias.
+        b: (..., k), biases; zero if None is given.
+        a: (..., k), read-out weights; (..., 1, k) is taken, too, as are such biases.
+        c: (...), output bias; zero if None is given, and (..., 1) is taken, too.
         activation: name of psi, see `lawjax.activations`; static under JAX transformations.
 
     A padded neuron is one with a = 0 and w = 0, a padded coordinate a zero column of W: neither changes f or any
@@ -68,12 +84,22 @@ class TwoLayer:
     c: Array
     activation: str
 
-    def __init__(self, W: Array, b: Array, a: Array, c: Array = 0.0, activation: str = "relu"):
+    def __init__(
+        self, W: Array, b: Array | None = None, a: Array | None = None, c: Array = 0.0, activation: str = "relu"
+    ):
+        if not isinstance(activation, str):
+            raise UserError(f'Unknown activation {activation!r}: give its name, such as "relu".')
         activations.get(activation)
-        W, b, a = (_as_floats(name, value) for name, value in zip(_FIELDS, (W, b, a), strict=False))
-        c = np.asarray(c, W.dtype) if isinstance(c, (int, float)) else _as_floats("c", c)  # a number has no precision
+        if a is None:
+            raise UserError("a is missing: a network has read-out weights of shape (..., k).")
+        W, a = _as_floats("W", W), _as_floats("a", a)
         if W.ndim < 2 or 0 in W.shape[-2:]:
             raise UserError(f"W must have shape (..., k, d) with k, d >= 1, not {W.shape}.")
+        b = _xp(W).zeros(W.shape[:-1], W.dtype) if b is None else _as_floats("b", b)
+        c = 0.0 if c is None else c
+        c = np.asarray(c, W.dtype) if isinstance(c, (int, float)) else _as_floats("c", c)  # a number has no precision
+        b, a = (_without_unit_axis(array, W.shape[:-1], 1) for array in (b, a))
+        c = _without_unit_axis(c, W.shape[:-2], 0)
         for name, array in (("b", b), ("a", a)):
             if array.shape != W.shape[:-1]:
                 raise UserError(f"{name} has shape {array.shape}, but W of shape {W.shape} asks for {W.shape[:-1]}.")
@@ -178,26 +204,46 @@ class TwoLayer:
         """The same weights rounded to `dtype`, as NumPy arrays on the host."""
         return jax.tree.map(lambda leaf: np.asarray(leaf).astype(dtype), self)
 
-    def save(self, path: str | Path) -> None:
-        """Write W, b, a, c and the activation's name to an `.npz` file."""
+    def save(self, path: str | Path, overwrite: bool = True) -> None:
+        """Write W, b, a, c and the activation's name to an `.npz` file, whole or not at all.
+
+        bfloat16 and float8, for which the format has no name, are stored as float64, exactly.
+
+        Args:
+            path: of the file.
+            overwrite: whether a file that exists is replaced.
+
+        Raises:
+            UserError: it cannot be written, or exists while `overwrite` is False.
+        """
+        files.write(path, self.as_npz(), overwrite)
+
+    def as_npz(self) -> bytes:
+        """The content of the file that `save` writes."""
         W, b, a, c = (np.asarray(leaf) for leaf in (self.W, self.b, self.a, self.c))
-        with Path(path).open("wb") as file:
-            np.savez_compressed(file, W=W, b=b, a=a, c=c, activation=np.array(self.activation))
+        return files.npz(W=W, b=b, a=a, c=c, activation=np.array(self.activation))
 
     @classmethod
     def load(cls, path: str | Path) -> TwoLayer:
-        """Read an `.npz` file with arrays W, b, a and optionally c and activation ("relu" unless said).
+        """Read an `.npz` file with arrays W, a and, if they are not 0, 0 and "relu", b, c and activation.
 
         Raises:
-            UserError: the file cannot be read, lacks an array, or holds no valid network.
+            UserError: the file cannot be read, lacks an array, has one of another name, or holds no valid network.
         """
-        arrays = npz.read(path, "a network")
-        missing = [name for name in ("W", "b", "a") if name not in arrays]
+        arrays = files.read_npz(path, "a network")
+        missing = [name for name in ("W", "a") if name not in arrays]
         if missing:
-            raise UserError(f"{path} is no network: it lacks {', '.join(missing)}; save W (k, d), b (k,) and a (k,).")
-        try:
-            return cls(
-                arrays["W"], arrays["b"], arrays["a"], arrays.get("c", 0.0), str(arrays.get("activation", "relu"))
+            deep = "outer_W" in arrays
+            remedy = "it is one of two hidden layers" if deep else "save W (k, d), b (k,) and a (k,)"
+            raise UserError(f"{path} is no two-layer network: it lacks {', '.join(missing)}; {remedy}.")
+        unknown = sorted(set(arrays) - {*_FIELDS, "activation"})
+        if unknown:
+            raise UserError(
+                f"{path} is no two-layer network: it has an array {unknown[0]!r}, of which nothing is known; "
+                "leave it out, or it would be ignored."
             )
+        named = {name: arrays[name] for name in _FIELDS if name in arrays}
+        try:
+            return cls(**named, activation=_word(arrays["activation"]) if "activation" in arrays else "relu")
         except UserError as error:
             raise UserError(f"{path} is no valid network: {error}") from None

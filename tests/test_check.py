@@ -324,6 +324,55 @@ def test_malformed_certificates_are_no_traceback(tmp_path, change):
     assert not valid and why.endswith(".")
 
 
+def test_a_name_that_stands_twice_is_refused(tmp_path):
+    """Either value could be meant: the first bound here is false, the last one is proved."""
+    f = paper_weights(3, 4)
+    f.save(tmp_path / "f.npz")
+    text = json.dumps(certify(f).record(f))
+    for twice in ('{"bound": 0.1, ' + text[1:], text.replace('"leader"', '"weights": [1.0], "leader"')):
+        (tmp_path / "c.json").write_text(twice)
+        valid, why = check.check(tmp_path / "f.npz", tmp_path / "c.json")
+        assert not valid and "not a certificate" in why and "twice" in why
+
+
+def test_arrays_are_read_as_networks_are_loaded(tmp_path):
+    """What `TwoLayer.load` takes has the certificate of the network it loads; what it refuses is refused here."""
+    f = TwoLayer(paper_weights(3, 4).W, None, paper_weights(3, 4).a, 0.5)
+    (tmp_path / "c.json").write_text(json.dumps(certify(f).record(f)))
+    arrays = {"W": f.W, "b": f.b, "a": f.a, "c": f.c, "activation": np.array("relu")}
+
+    def verdict_on(**changes):
+        changed = {name: array for name, array in {**arrays, **changes}.items() if array is not None}
+        np.savez(tmp_path / "f.npz", **changed)
+        valid, why = check.check(tmp_path / "f.npz", tmp_path / "c.json")
+        assert why.endswith(".")
+        return valid, why
+
+    for changes in (
+        {},
+        {"b": None},
+        {"a": f.a[None]},
+        {"b": f.b[None]},
+        {"c": np.asarray(f.c)[None]},
+        {"activation": None},
+        {"activation": np.array([b"relu"])},
+    ):
+        assert verdict_on(**changes)[0], changes
+        assert TwoLayer.load(tmp_path / "f.npz").W.shape == f.W.shape
+    for changes, said in (
+        ({"V": np.ones(3)}, "an array V,"),
+        ({"a": f.a[:, None]}, r"a has shape"),
+        ({"b": f.b[1:]}, r"b has shape"),
+        ({"c": np.zeros(2)}, r"c has shape"),
+        ({"a": f.a + 1j}, "The network's a does not hold numbers"),
+        ({"b": np.full_like(f.b, np.nan)}, "The network's b has NaN"),
+        ({"W": np.ones(f.W.shape, np.int64) * 2**60}, "The network's W has integers"),
+        ({"a": None}, "lacks"),
+    ):
+        valid, why = verdict_on(**changes)
+        assert not valid and said in why, why
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_quadratic_forms(seed, tmp_path):
     """Accepted at 2 R ||T||_op, which eigenvalues give, and at nothing below; whatever the scale."""

@@ -235,6 +235,26 @@ def test_files_of_device_networks_and_of_others(tmp_path):
     assert (plain.c, plain.activation) == (0.0, "relu")
 
 
+def test_what_frameworks_write_with_one_axis_too_many_or_not_at_all(tmp_path):
+    """Read-out weights (1, k), a constant (1,), biases None or left out: alike in memory and in files."""
+    f = TwoLayer([[1.0, 2.0], [3.0, 4.0], [5.0, -6.0]], np.zeros(3), [1.0, 2.0, 3.0], 0.5)
+    written = {"W": f.W, "a": f.a[None], "c": np.array([0.5])}
+    chex.assert_trees_all_equal(TwoLayer(**written), f)
+    chex.assert_trees_all_equal(TwoLayer(**written, b=None), f)
+    chex.assert_trees_all_equal(TwoLayer(**written, b=np.zeros((1, 3))), f)
+    assert float(TwoLayer(f.W, None, f.a, None).c) == 0.0
+    np.savez(tmp_path / "f.npz", **written, activation=np.array([b"tanh"]))
+    back = TwoLayer.load(tmp_path / "f.npz")
+    chex.assert_trees_all_equal(jax.tree.leaves(back), jax.tree.leaves(f))
+    assert back.activation == "tanh"
+    single = TwoLayer(jnp.ones((3, 2)), None, jnp.ones(3))
+    assert isinstance(single.b, jax.Array) and single.b.dtype == jnp.float32
+    stack = TwoLayer(np.ones((1, 3, 2)), None, np.ones((1, 3)), np.ones(1))  # as before: a stack of one
+    assert (stack.a.shape, stack.b.shape, stack.c.shape) == ((1, 3), (1, 3), (1,))
+    stack = TwoLayer(np.ones((4, 3, 2)), None, np.ones((4, 1, 3)), np.ones((4, 1)))
+    assert (stack.a.shape, stack.b.shape, stack.c.shape) == ((4, 3), (4, 3), (4,))
+
+
 GOOD = {"W": np.eye(2), "b": np.zeros(2), "a": np.ones(2), "c": 0.0, "activation": "relu"}
 
 
@@ -252,12 +272,16 @@ GOOD = {"W": np.eye(2), "b": np.zeros(2), "a": np.ones(2), "c": 0.0, "activation
         ({"b": np.zeros(3)}, r"b has shape \(3,\)"),
         ({"b": 0.0}, r"b has shape \(\)"),
         ({"a": np.ones((2, 1))}, r"a has shape \(2, 1\)"),
-        ({"c": np.zeros(1)}, r"c has shape \(1,\)"),
+        ({"a": np.ones((1, 3))}, r"a has shape \(1, 3\)"),
+        ({"a": None}, "a is missing"),
+        ({"c": np.zeros(2)}, r"c has shape \(2,\)"),
+        ({"c": np.zeros((1, 1))}, r"c has shape \(1, 1\)"),
         ({"c": np.nan}, "c has NaN or infinite"),
         ({"W": np.array([[np.nan, 0], [0, 1]])}, "W has NaN or infinite"),
         ({"a": jnp.array([jnp.inf, 0])}, "a has NaN or infinite"),
         ({"activation": "swish"}, "Unknown activation 'swish'"),
         ({"activation": np.tanh}, "Unknown activation"),
+        ({"activation": ["relu"]}, r"Unknown activation \['relu'\]"),
     ],
 )
 def test_bad_weights_are_answered_with_one_sentence(tmp_path, change, said):
@@ -312,6 +336,10 @@ BAD_FILES = {
     "shapes": (lambda path: np.savez(path, **(GOOD | {"b": np.zeros(3)})), r"b has shape \(3,\)"),
     "nan": (lambda path: np.savez(path, **(GOOD | {"a": np.array([np.nan, 1])})), "a has NaN"),
     "activation": (lambda path: np.savez(path, **(GOOD | {"activation": "swish"})), "Unknown activation 'swish'"),
+    "unknown": (lambda path: np.savez(path, **(GOOD | {"V": np.eye(2)})), "an array 'V', of which nothing is known"),
+    "spelling": (lambda path: np.savez(path, **(GOOD | {"bias": np.eye(2)})), "an array 'bias'"),
+    "deep": (lambda path: np.savez(path, A=np.eye(2), u=np.ones(2), outer_W=np.eye(2)), "lacks W, a; it is one of two"),
+    "bytes": (lambda path: np.savez(path, **(GOOD | {"W": np.zeros((2, 2), "V2")})), "W must hold.*save float32"),
     "numbers": (lambda path: np.savez(path, **(GOOD | {"activation": np.eye(2)})), "Unknown activation"),
 }
 
