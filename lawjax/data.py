@@ -107,8 +107,9 @@ def gaussian(key: Array, n: int, d: int, dtype: Any = jnp.float32) -> Dataset:
         UserError: n or d below one.
     """
     _check_size(n, d)
-    key_x, key_y = jax.random.split(key)
-    return Dataset(_normal(key_x, n, d, dtype) / np.sqrt(d).astype(dtype), _labels(key_y, n, dtype))
+    with keys.settled(keys.is_double(dtype)):
+        key_x, key_y = jax.random.split(key)
+        return Dataset(_normal(key_x, n, d, dtype) / np.sqrt(d).astype(dtype), _labels(key_y, n, dtype))
 
 
 def sphere(key: Array, n: int, d: int, dtype: Any = jnp.float32) -> Dataset:
@@ -118,9 +119,10 @@ def sphere(key: Array, n: int, d: int, dtype: Any = jnp.float32) -> Dataset:
         UserError: n or d below one.
     """
     _check_size(n, d)
-    key_x, key_y = jax.random.split(key)
-    x = _normal(key_x, n, d, dtype)
-    return Dataset(x / jnp.linalg.norm(x, axis=1, keepdims=True), _labels(key_y, n, dtype))
+    with keys.settled(keys.is_double(dtype)):
+        key_x, key_y = jax.random.split(key)
+        x = _normal(key_x, n, d, dtype)
+        return Dataset(x / jnp.linalg.norm(x, axis=1, keepdims=True), _labels(key_y, n, dtype))
 
 
 def low_rank(key: Array, n: int, d: int, rank: int, dtype: Any = jnp.float32) -> Dataset:
@@ -134,9 +136,11 @@ def low_rank(key: Array, n: int, d: int, rank: int, dtype: Any = jnp.float32) ->
     _check_size(n, d)
     if not 1 <= rank <= d:
         raise UserError(f"The rank must be between 1 and d = {d}, not {rank}.")
-    key_x, key_y, key_basis = jax.random.split(key, 3)
-    basis = jnp.linalg.qr(_normal(key_basis, d, rank, dtype))[0]
-    return Dataset(_normal(key_x, n, rank, dtype) @ basis.T / np.sqrt(rank).astype(dtype), _labels(key_y, n, dtype))
+    with keys.settled(keys.is_double(dtype)):
+        key_x, key_y, key_basis = jax.random.split(key, 3)
+        basis = jnp.linalg.qr(_normal(key_basis, d, rank, dtype))[0]
+        x = _normal(key_x, n, rank, dtype) @ basis.T / np.sqrt(rank).astype(dtype)
+        return Dataset(x, _labels(key_y, n, dtype))
 
 
 def clustered(key: Array, n: int, d: int, clusters: int, spread: float = 0.3, dtype: Any = jnp.float32) -> Dataset:
@@ -151,10 +155,11 @@ def clustered(key: Array, n: int, d: int, clusters: int, spread: float = 0.3, dt
     _check_size(n, d)
     if clusters < 1 or not 0 < spread <= 1:
         raise UserError(f"clusters must be at least 1 and spread in (0, 1], not {clusters} and {spread}.")
-    key_x, key_y, key_centres = jax.random.split(key, 3)
-    centres = math.sqrt(1.0 - spread**2) * _normal(key_centres, clusters, d, dtype)[jnp.arange(n) % clusters]
-    x = (centres + spread * _normal(key_x, n, d, dtype)) / np.sqrt(d).astype(dtype)
-    return Dataset(x.astype(dtype), _labels(key_y, n, dtype))
+    with keys.settled(keys.is_double(dtype)):
+        key_x, key_y, key_centres = jax.random.split(key, 3)
+        centres = math.sqrt(1.0 - spread**2) * _normal(key_centres, clusters, d, dtype)[jnp.arange(n) % clusters]
+        x = (centres + spread * _normal(key_x, n, d, dtype)) / np.sqrt(d).astype(dtype)
+        return Dataset(x.astype(dtype), _labels(key_y, n, dtype))
 
 
 MODELS = {"gaussian": gaussian, "sphere": sphere}

@@ -116,7 +116,8 @@ def initial_weights(key: Array, d: int, k: int, config: TrainingConfig) -> tuple
 
     Every neuron has a key of its own: the same bits whatever stands beside the network, on any device.
     """
-    of_kernel, of_readout = _split(key)
+    with keys.settled():
+        of_kernel, of_readout = _split(key)
     blocks = keys.normal_blocks(of_kernel, k, d, config.dtype), keys.normal_blocks(of_readout, k, 1, config.dtype)
     kernel, readout = (np.concatenate([np.asarray(block) for block in drawn])[:k] for drawn in blocks)
     dtype = np.dtype(config.dtype).type
@@ -280,9 +281,14 @@ def _start(lane: Lane, config: TrainingConfig) -> Lane:
     return lane._replace(optimizer_state=state)
 
 
-@functools.partial(jax.jit, static_argnames="config", donate_argnums=0)
 def advance(lanes: Lanes, steps: Array, config: TrainingConfig) -> Lanes:
     """Up to `steps` further steps of every lane, fewer if every network has ended. `lanes` is donated."""
+    with keys.settled():  # mini-batches are drawn
+        return _advance(lanes, steps, config)
+
+
+@functools.partial(jax.jit, static_argnames="config", donate_argnums=0)
+def _advance(lanes: Lanes, steps: Array, config: TrainingConfig) -> Lanes:
     one_lane = functools.partial(_step, config=config)
     alone = lanes.step.shape[0] == 1  # a batch axis of one would keep XLA on CPUs off its fast matrix product
     state = jax.tree.map(lambda leaf: leaf[0], lanes) if alone else lanes

@@ -27,6 +27,7 @@ from lawjax.network import TwoLayer
 from lawjax.sweep.grid import NetworkId
 
 BRACKETS = ("lower_space", "upper_space", "lower_sphere", "upper_sphere")
+_MOST = 10**7  # points or steps: more would fill the memory, after the networks were trained
 COLUMNS = ("proxy", "linear_part", "residual", "ascent", "spectral_product", "path_product", *BRACKETS)
 
 
@@ -49,11 +50,11 @@ class ProbeConfig:
 
     def __post_init__(self) -> None:
         """Check numbers."""
-        if self.points < 0:
-            raise UserError(f"points must be at least 1, or 0 to measure nothing, not {self.points}.")
+        if not 0 <= self.points <= _MOST:
+            raise UserError(f"points must be from 1 to {_MOST}, or 0 to measure nothing, not {self.points}.")
         for name in ("ascent_starts", "ascent_steps"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} must be at least 1, not {getattr(self, name)}.")
+            if not 1 <= getattr(self, name) <= _MOST:
+                raise UserError(f"{name} must be from 1 to {_MOST}, not {getattr(self, name)}.")
 
 
 @functools.partial(jax.jit, static_argnames="config")
@@ -74,7 +75,8 @@ def measure(network: TwoLayer, name: NetworkId, config: ProbeConfig) -> dict[str
     if not config.points:
         return dict.fromkeys(COLUMNS)
     padded = network.padded(*_compiled_size(network.n_neurons, network.dimension))
-    probes, climbed = _probe(padded, keys.probe_key(*name), np.asarray(network.dimension, network.W.dtype), config)
+    with keys.settled():
+        probes, climbed = _probe(padded, keys.probe_key(*name), np.asarray(network.dimension, network.W.dtype), config)
     values = map(float, (probes.maximum, probes.linear_part, probes.residual, climbed.value))
     products = spectral_product(network), path_product(network)
     bounds: dict[str, float | None] = dict.fromkeys(BRACKETS)
@@ -91,7 +93,8 @@ def bracket_columns(networks: Sequence[TwoLayer]) -> list[dict[str, float | None
     The lower one is ||grad f|| in float64 at a point of the domain, the upper one a certificate, proved for the float
     weights; infinite where the slopes are unbounded.
     """
-    found = brackets(networks, ("space", "sphere"))
+    with keys.settled():
+        found = brackets(networks, ("space", "sphere"))
     bounds = zip(*(found[domain] for domain in ("space", "sphere")), strict=True)
     return [
         dict(zip(BRACKETS, (space.lower, space.upper, sphere.lower, sphere.upper), strict=True))
