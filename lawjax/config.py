@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,18 @@ import optax
 from lawjax import activations
 from lawjax.errors import UserError
 
+_MOST_STEPS = 2**31 - 2  # steps are counted in int32
+
+# Optimisers of optax that treat every coordinate alike, known to do so with their own defaults.
+OPTIMIZERS = tuple(
+    name
+    for name in (
+        *("adabelief", "adadelta", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "amsgrad", "lion"),
+        *("nadam", "nadamw", "radam", "rmsprop", "rprop", "sgd", "sign_sgd", "yogi"),
+    )
+    if hasattr(optax, name)
+)
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -21,7 +34,9 @@ class TrainingConfig:
 
     Attributes:
         epsilon: a network fits when all signs are right and its mean square error is at most this.
-        optimizer: name of an optax optimiser that treats every coordinate alike, such as adam, adamw, sgd, rmsprop.
+        optimizer: name of an optax optimiser that treats every coordinate alike: adabelief, adadelta, adagrad, adam,
+            adamax, adamaxw, adamw, adan, amsgrad, lion, nadam, nadamw, radam, rmsprop, rprop, sgd, sign_sgd, yogi, or
+            another.
         learning_rate: its learning rate.
         optimizer_options: its other parameters, as (name, value) pairs.
         step_limit: updates after which a network is given up.
@@ -30,7 +45,7 @@ class TrainingConfig:
         readout_scale: standard deviation of the initial a_l in units of 1/sqrt(k).
         batch_norm: batch normalisation before psi; without it, the hidden layer has biases instead.
         readout_bias: whether f has an output constant c.
-        activation: name of psi.
+        activation: identity, relu, leaky_relu, abs, tanh, softplus, gelu, power:p or polynomial:c0,c1,...
         dtype: "float32" or "float64".
     """
 
@@ -51,15 +66,15 @@ class TrainingConfig:
         """Check what can be checked before anything is trained."""
         for name in ("epsilon", "learning_rate", "hidden_scale", "readout_scale"):
             value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                raise UserError(f"{name} must be a positive number, not {value}.")
+            if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value > 0):
+                raise UserError(f"{name} must be a positive number, not {value!r}.")
         for name in ("step_limit", "batch_size"):
             if not isinstance(getattr(self, name), (int, type(None))):
                 raise UserError(f"{name} must be a whole number, not {getattr(self, name)!r}.")
         if not isinstance(self.optimizer_options, tuple) or any(len(pair) != 2 for pair in self.optimizer_options):
             raise UserError('optimizer_options must be a tuple of pairs, such as (("b1", 0.9),).')
-        if self.step_limit < 1:
-            raise UserError(f"step_limit must be at least 1, not {self.step_limit}.")
+        if not 1 <= self.step_limit <= _MOST_STEPS:
+            raise UserError(f"step_limit must be a whole number from 1 to {_MOST_STEPS}, not {self.step_limit}.")
         if self.batch_size is not None and self.batch_size < 2:
             raise UserError(f"batch_size must be at least 2 (batch norm needs a variance), not {self.batch_size}.")
         if self.dtype not in ("float32", "float64"):
@@ -81,17 +96,34 @@ def optimizer(config: TrainingConfig) -> Any:
 @functools.cache
 def _optimizer(name: str, learning_rate: float, options: tuple[tuple[str, float], ...]) -> Any:
     factory = getattr(optax, name, None)
+    if not callable(factory):
+        raise UserError(f"optax has no optimiser {name!r}; use one of {', '.join(OPTIMIZERS)}.")
+    known = name in OPTIMIZERS
     try:
-        made = _lenient(factory(learning_rate, **dict(options)))  # type: ignore[misc]
-        # One coordinate alone, and as the last of a matrix large enough for optimisers that factorise such.
-        among_others = np.random.default_rng(0).uniform(0.5, 2.0, (128, 128))
-        among_others[-1, -1] = 1.0
-        ends = [_two_updates(made, start)[-1, -1] for start in (np.ones((1, 1)), among_others)]
+        made = _lenient(factory(learning_rate, **dict(options)))
+        # What is known is not tried, so that a configuration can be made where JAX has no device.
+        mixes = False if known and not options else mixes_coordinates(made)
     except Exception as error:
-        raise UserError(f"optax has no usable optimiser {name!r} with options {dict(options)} ({error}).") from None
-    if not np.allclose(ends[0], ends[1], rtol=1e-4, atol=0):
-        raise UserError(f"Optimiser {name!r} mixes coordinates, so networks of a pack would disturb one another.")
+        reason = textwrap.shorten(str(error) or type(error).__name__, 80)
+        others = "" if known else f"; use one of {', '.join(OPTIMIZERS)}"
+        raise UserError(
+            f"optax has no usable optimiser {name!r} with options {dict(options)} ({reason}){others}."
+        ) from None
+    if mixes:
+        raise UserError(
+            f"Optimiser {name!r} mixes coordinates, so networks of a pack would disturb one another; "
+            f"use one of {', '.join(OPTIMIZERS)}."
+        )
     return made
+
+
+def mixes_coordinates(tx: Any) -> bool:
+    """Whether an optimiser moves a coordinate in another way beside others than alone."""
+    # As the last of a matrix that is large enough for optimisers that factorise such.
+    among_others = np.random.default_rng(0).uniform(0.5, 2.0, (128, 128))
+    among_others[-1, -1] = 1.0
+    ends = [_two_updates(tx, start)[-1, -1] for start in (np.ones((1, 1)), among_others)]
+    return not np.allclose(ends[0], ends[1], rtol=1e-4, atol=0)
 
 
 def _lenient(tx: Any) -> optax.GradientTransformation:

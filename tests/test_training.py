@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from lawjax import activations, pack, training
-from lawjax.config import TrainingConfig
+from lawjax.config import OPTIMIZERS as KNOWN
+from lawjax.config import TrainingConfig, mixes_coordinates, optimizer
 from lawjax.data import Dataset
 from lawjax.errors import UserError
 from lawjax.models import NORM_EPSILON
@@ -355,10 +356,24 @@ def test_scales_must_be_positive_numbers(name, value):
         ("optimiser", {"optimizer": "__name__"}),
         ("optimiser", {"optimizer": "chain"}),
         ("nonsense", {"optimizer_options": (("nonsense", 1.0),)}),
+        ("step_limit", {"step_limit": 2**31}),
+        ("epsilon", {"epsilon": "small"}),
     ],
 )
 def test_configurations_that_make_no_sense(said, choice):
     refused(said, TrainingConfig, **choice)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_optimizers_that_messages_name_treat_every_coordinate_alike(name):
+    """Which `TrainingConfig` takes on trust, so that it needs no device."""
+    assert not mixes_coordinates(optimizer(TrainingConfig(optimizer=name, learning_rate=1e-2)))
+
+
+@pytest.mark.parametrize("name", ["nonsense", "__name__", "lamb"])
+def test_a_wrong_optimizer_is_told_which_there_are(name):
+    with pytest.raises(UserError, match=f"use one of {', '.join(KNOWN)}"):
+        TrainingConfig(optimizer=name)
 
 
 @pytest.mark.parametrize(
