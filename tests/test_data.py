@@ -118,6 +118,45 @@ def test_floor_survives_a_large_common_offset():
     assert data.floor(data.dataset(x, [1, 1, 1, -1])) == np.inf
 
 
+def test_floor_finds_the_closest_pair_wherever_the_points_lie():
+    """Far from 0, beside a constant or wide feature, at any size: the inner products alone would take another pair."""
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((60, 4)), np.resize([1.0, -1.0], 60)
+    sets = {
+        "moved": x + 1e7,
+        "constant": np.hstack([x, np.full((60, 1), 1e9)]),
+        "clusters": x.copy(),
+        "huge": 1e307 * x,
+    }
+    sets["clusters"][:, 0] += 1e9 * random.integers(0, 2, 60)
+    for points in sets.values():
+        size = max(np.abs(points).max() / 1e100, 1.0)
+        expected = brute_force_floor(points / size, y) / size
+        np.testing.assert_allclose(data.floor(data.dataset(points, y)), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-320, 1e-300, 1e-200, 1e-155, 1e155, 1e300])
+def test_floor_at_any_size(size):
+    """Points 0, size and one: two are size apart, or one apart from the third."""
+    apart = data.dataset([[0.0], [size], [1.0]], [1, -1, 1])
+    truth = 2.0 / min(size, abs(1.0 - size))
+    assert data.floor(apart) == pytest.approx(min(truth, np.finfo(float).max), rel=1e-12)
+    assert data.floor(data.dataset([[size, 0.0], [-size, 0.0]], [1, -1])) == pytest.approx(
+        min(1.0 / size, np.finfo(float).max), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">i4", "bool", "object", "longdouble", "bfloat16", "float16", "int4"])
+def test_dataset_takes_numbers_of_every_kind(dtype):
+    """In this machine's byte order, in float64 where they are no floats or longer ones."""
+    dtype = getattr(jnp, dtype) if dtype in ("bfloat16", "int4") else np.dtype(dtype)
+    made = data.dataset(np.array([[1, 0], [0, 1], [1, 1]]).astype(dtype), np.array([1, -1, 1], dtype=">i8"))
+    np.testing.assert_array_equal(made.x.astype(np.float64), [[1, 0], [0, 1], [1, 1]])
+    assert made.x.dtype.isnative and made.y.dtype == made.x.dtype
+    short = dtype in (np.dtype(">f4"), np.dtype("float16"), jnp.bfloat16)
+    assert (made.x.dtype == np.float64) != short
+
+
 def test_dataset_converts_and_keeps_precision():
     integers = data.dataset([[1, 2], [3, 4]], [1, -1])
     assert integers.x.dtype == integers.y.dtype == np.float64
@@ -143,13 +182,42 @@ def test_dataset_converts_and_keeps_precision():
         ([[1.0], [2.0]], [1, 0], "Labels"),
         ([[1.0], [2.0]], [0.5, -1], "Labels"),
         ([[1.0], [2.0]], [np.nan, -1], "Labels"),
-        ([[1.0], [2.0]], ["1", "-1"], "Labels"),
+        ([[1.0], [2.0]], ["1", "-1"], "Labels .* words; pass np.where"),
+        ([[1.0], [2.0]], [0, 1], r"Labels .* pass 2\*y-1"),
+        ([[1.0], [2.0]], [0, 0], r"Labels .* pass 2\*y-1"),
+        ([[1.0], [2.0]], [True, False], r"Labels .* pass 2\*y-1"),
+        ([[1.0], [2.0]], jnp.array([True, True]), r"Labels .* pass 2\*y-1"),
+        ([[1.0], [2.0]], np.array([0, 1], np.uint8), r"Labels .* pass 2\*y.astype\(int\)-1"),
+        ([[1.0], [2.0]], [1, 2], r"Labels .* not 1 and 2; pass np.where\(y == 2, 1, -1\)"),
+        ([[1.0], [2.0]], [3, 3], "Labels .* not 3; pass"),
+        ([[1.0]] * 3, [0, 1, 2], "Labels .* 3 different values"),
+        ([[1.0], [2.0]], np.array(["a", "b"], object), r"Labels .* np.where\(y == 'a'"),
+        ([[1.0], [2.0]], [None, 1], "Labels .* object; encode"),
+        ([[1.0], [2.0]], [1, 1j], "Labels .* complex128"),
+        ([[1.0], [2.0]], [1, np.nan], "Labels .* NaN, the first at 1"),
+        ([[1.0], [2.0]], [np.inf, 1], "Labels"),
+        ([[1.0], [2.0]], np.ma.array([1, -1], mask=[0, 1]), "y has masked"),
+        (np.ma.array([[1.0], [2.0]], mask=[[0], [1]]), [1, -1], "x has masked"),
+        ([[1.0], [2.0]], [[1], [-1]], r"y \(2, 1\): .* y.ravel\(\)"),
+        ([[1.0], [2.0]], [[1, 0], [0, 1]], "one-hot"),
+        ([1.0, 2.0], [1, -1], r"x\[:, None\]"),
+        (np.ones((2, 3, 3)), [1, -1], "reshape"),
+        (None, [1, -1], r"x has shape \(\)"),
+        ([[1.0, 2.0], [3.0, np.nan]], [1, -1], "row 1, column 1"),
+        (np.array([["2020-01-01"]], "datetime64[D]"), [1], "x must hold finite real numbers, not datetime64"),
+        (np.array([[1, "a"]], object), [1], "x holds entries"),
     ],
 )
 def test_bad_datasets_are_answered_with_one_sentence(x, y, said):
     with pytest.raises(UserError, match=said) as caught:
         data.dataset(x, y)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_a_data_set_is_named(tmp_path):
+    np.savez(tmp_path / "zeros.npz", x=np.eye(2), y=[0, 1])
+    with pytest.raises(UserError, match=r"zeros.npz holds no data set: Labels .* 2\*y-1"):
+        data.load(tmp_path / "zeros.npz")
 
 
 def test_low_rank_data_lie_in_a_subspace_with_the_moments_of_gaussian_ones():
