@@ -14,6 +14,7 @@ unnamed constant that is left out (1), or with positive probability. `network_bo
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -29,6 +30,9 @@ from lawjax.lipschitz.pairs import kink_bound, values_with_errors
 from lawjax.network import TwoLayer
 
 _MARGIN = 1.0 - 1e-9  # far above the rounding of eigenvalues and sums in float64
+_NEAR_ONE = 30  # powers of two that points are left with: their squares, cubes, ... are far from over- and underflow
+_SQUARES_VANISH = 1e-140  # distances below are taken once more, with care
+_BISECTIONS = 10_000  # at most: enough from any float64 to any other
 
 
 @dataclass(frozen=True)
@@ -84,25 +88,52 @@ def floor(dataset: Dataset, epsilon: float = 0.0) -> LowerBound:
 
 
 def _approximate_floor(x: np.ndarray, y: np.ndarray, epsilon: float) -> float:
-    positive, negative = x[y > 0], x[y < 0]
-    distances = scipy.spatial.distance.cdist(positive, negative)
-    order = np.argsort(distances, axis=None, kind="stable")
+    around = x - (data.centre(x) if np.abs(x).max() < 2.0**900 else 0.0)
+    exponent = _unit(around)
+    z = np.ldexp(around, -exponent) if exponent else x
+    positive, negative = np.flatnonzero(y > 0), np.flatnonzero(y < 0)
+    far = scipy.spatial.distance.cdist(z[positive], z[negative])
+    order = np.argsort(far, axis=None, kind="stable")
     free = np.ones(len(positive), bool), np.ones(len(negative), bool)
-    matched: list[float] = []
-    for i, j in zip(*np.unravel_index(order, distances.shape), strict=True):
+    matched: list[tuple[int, int]] = []
+    for i, j in zip(*np.unravel_index(order, far.shape), strict=True):
         if free[0][i] and free[1][j]:
             free[0][i] = free[1][j] = False
-            matched.append(distances[i, j])
-    pairs = np.array(matched)
+            matched.append((int(i), int(j)))
+    if not matched:
+        return 0.0
+    first, second = np.array(matched).T
+    pairs, exact = far[first, second], data.distances(x[positive[first]], x[negative[second]])
+    equal = exact == 0
+    rounded = pairs < _SQUARES_VANISH if exponent == 0 else True
+    pairs = np.where(rounded, np.maximum(np.ldexp(exact, -exponent), sys.float_info.min), pairs)
 
     def excess(lipschitz: float) -> float:
         return float(np.sum(np.maximum(2.0 - lipschitz * pairs, 0.0) ** 2)) / 2.0 - epsilon * len(y)
 
-    if not matched or excess(0.0) <= 0:
+    if excess(0.0) <= 0:
         return 0.0
-    if 2.0 * np.sum(pairs == 0) > epsilon * len(y):  # equal points of opposite labels
+    if 2.0 * np.sum(equal) > epsilon * len(y):  # points of opposite labels
         return math.inf
-    return float(scipy.optimize.brentq(excess, 0.0, 2.0 / pairs[pairs > 0].min(), rtol=1e-12)) * (1.0 - 1e-11)
+    pairs[equal] = 0.0
+    found = scipy.optimize.brentq(excess, 0.0, 2.0 / pairs[~equal].min(), rtol=1e-12, maxiter=_BISECTIONS)
+    found = float(found) * (1.0 - 1e-11)
+    while excess(found) < 0:  # its absolute tolerance may be more than that
+        found *= 0.999
+    return _times_two_to_the(found, -exponent)
+
+
+def _unit(x: np.ndarray) -> int:
+    """The exponent of a power of two near the largest entry; 0 where that is of a size near one."""
+    exponent = int(np.frexp(float(np.abs(x).max()))[1])
+    return exponent if abs(exponent) > _NEAR_ONE else 0
+
+
+def _times_two_to_the(value: float, exponent: int) -> float:
+    """value 2^exponent for value >= 0, at most the largest number there is: what is finite stays so."""
+    with np.errstate(over="ignore"):
+        scaled = float(np.ldexp(value, exponent))
+    return scaled if math.isinf(value) else min(scaled, sys.float_info.max)
 
 
 def conjecture1(dataset: Dataset, k: int) -> LowerBound:
@@ -187,14 +218,15 @@ def theorem4(
     value, reason = None, "only one label occurs"
     if pairs:
         first, second = first[:pairs], second[:pairs]
-        z = x[first] - x[second]
+        z, halved = data.differences(x[first], x[second])
         scale = float(np.abs(z).max()) or 1.0  # so that no square overflows or vanishes
         rounding = wrong[first] + wrong[second] + 1e-15 * (np.abs(f[first]) + np.abs(f[second]))
         gap = float((f[first] - f[second] - rounding).sum()) - math.sqrt(2.0 * pairs * len(y) * epsilon)
         eigenvalues = np.linalg.svd(z / scale, compute_uv=False) ** 2
         length = math.sqrt(pairs * float(eigenvalues[:k].sum())) * scale
-        value = math.inf if length == 0 else max(gap, 0.0) / length * _MARGIN
-        reason = ""
+        reason, value = "", 0.0
+        if gap > 0:
+            value = math.inf if length == 0 else _times_two_to_the(gap / length * _MARGIN, -halved)
     return LowerBound(
         "Theorem 4", "section 4.2", value, "Lip on R^d", _that_fit(f"g(Px), rank P <= {k},", epsilon), True, reason
     )
@@ -206,8 +238,9 @@ def theorem5(dataset: Dataset, order: int) -> LowerBound:
     ||T||_op >= n / ||Omega||_{op,*}, as n = <T, Omega> <= ||T||_op ||Omega||_{op,*}, Omega = sum_i y_i x_i^(p), and
     Lemma 3 bounds the last factor. The paper's form, n / (d^(p-1) ||Omega||_op), is not above it.
     """
-    nuclear = tensors.nuclear_norm_bound(tensors.data_form(dataset, order))
-    value = math.inf if nuclear == 0 else order * dataset.n / nuclear * _MARGIN
+    scaled, exponent = _in_units(dataset)
+    nuclear = tensors.nuclear_norm_bound(tensors.data_form(scaled, order))
+    value = math.inf if nuclear == 0 else _times_two_to_the(order * dataset.n / nuclear * _MARGIN, -order * exponent)
     return LowerBound(
         "Theorem 5",
         "section 4.3",
@@ -239,11 +272,11 @@ def theorem6(dataset: Dataset, degree: int) -> LowerBound:
             "Theorem 6", "appendix D.1", None, "Lip on the unit ball", functions, True, "only one label occurs"
         )
     kept = np.concatenate([np.flatnonzero(y > 0)[:pairs], np.flatnonzero(y < 0)[:pairs]])
-    balanced = Dataset(x[kept], y[kept])
-    weights = [
-        markov_coefficient(degree - 1, q - 1) * tensors.nuclear_norm_bound(tensors.data_form(balanced, q)) / q
-        for q in range(1, degree + 1)
-    ]
+    balanced, exponent = _in_units(Dataset(x[kept], y[kept]))
+    weights = []
+    for q in range(1, degree + 1):
+        nuclear = tensors.nuclear_norm_bound(tensors.data_form(balanced, q))
+        weights.append(_upwards(markov_coefficient(degree - 1, q - 1) * nuclear / q, q * exponent))
     total = math.fsum(weights)
     value = math.inf if total == 0 else 2 * pairs / total * _MARGIN
     return LowerBound("Theorem 6", "appendix D.1", value, "Lip on the unit ball", functions, True)
@@ -269,8 +302,9 @@ def theorem7(dataset: Dataset, k: int) -> LowerBound:
     ||T||_op >= n / (sum of the k largest |eigenvalues| of Omega = sum_i y_i x_i x_i'), at least c sqrt(nd)/k.
     """
     _check_width(k)
-    largest = tensors.largest_eigenvalues(tensors.data_form(dataset, 2), k)
-    value = math.inf if largest == 0 else 2 * dataset.n / largest * _MARGIN
+    scaled, exponent = _in_units(dataset)
+    largest = tensors.largest_eigenvalues(tensors.data_form(scaled, 2), k)
+    value = math.inf if largest == 0 else _times_two_to_the(2 * dataset.n / largest * _MARGIN, -2 * exponent)
     return LowerBound(
         "Theorem 7",
         "appendix D.2",
@@ -350,6 +384,21 @@ def table(bounds: Sequence[LowerBound]) -> str:
             f"| {bound.name} | {value} | {bound.quantity} | {bound.functions} | {status} | {bound.reference} |"
         )
     return "\n".join(lines)
+
+
+def _in_units(dataset: Dataset) -> tuple[Dataset, int]:
+    """The points times 2^-exponent, and the exponent: 0 where they are of a size near one."""
+    x, y = data.float64(dataset)
+    exponent = _unit(x)
+    return Dataset(np.ldexp(x, -exponent), y), exponent
+
+
+def _upwards(value: float, exponent: int) -> float:
+    """An upper bound on value 2^exponent, value >= 0: above 0 unless the value is 0, whatever underflows."""
+    if value == 0:
+        return 0.0
+    with np.errstate(over="ignore", under="ignore"):
+        return max(float(np.ldexp(value, exponent)), sys.float_info.min)
 
 
 def _absent(name: str, reference: str, reason: str) -> LowerBound:

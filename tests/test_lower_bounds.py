@@ -259,6 +259,57 @@ def test_bounds_scale_with_the_points(scale):
     assert lower_bounds.floor(Dataset(np.ones((2, 2)), TWO)).value == math.inf
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e-40, 1e60, 1e200])
+@pytest.mark.parametrize("epsilon", [0.02, 0.3])
+def test_approximate_floors_scale_with_the_points(size, epsilon):
+    """1e60 once gave 2.3e-60 for 1.6e-60: a bound above the truth."""
+    dataset = generic(40, 20, model="gaussian")
+    plain = lower_bounds.floor(dataset, epsilon).value
+    for x in (size * dataset.x, size * np.hstack([dataset.x, np.full((40, 1), 1e9)])):
+        assert lower_bounds.floor(Dataset(x, dataset.y), epsilon).value * size == pytest.approx(plain, rel=1e-8)
+    moved = Dataset(dataset.x + 1e5, dataset.y)
+    assert lower_bounds.floor(moved, epsilon).value == pytest.approx(plain, rel=1e-8)
+    assert lower_bounds.theorem4(moved, 5, epsilon=epsilon).value == pytest.approx(
+        lower_bounds.theorem4(dataset, 5, epsilon=epsilon).value, rel=1e-8
+    )
+
+
+@pytest.mark.parametrize("size", [1e-60, 1e-40, 1e30, 1e60])
+def test_bounds_for_forms_scale_with_their_order(size):
+    dataset = generic(40, 20, model="gaussian")
+    scaled = Dataset(size * dataset.x, dataset.y)
+    for order in (1, 2, 3):
+        expected = lower_bounds.theorem5(dataset, order).value
+        assert lower_bounds.theorem5(scaled, order).value * size**order == pytest.approx(expected, rel=1e-8)
+    assert lower_bounds.theorem7(scaled, 5).value * size**2 == pytest.approx(
+        lower_bounds.theorem7(dataset, 5).value, rel=1e-8
+    )
+    if size > 1:
+        return
+    one_power = Dataset(np.repeat(scaled.x[:1], 2, 0) * [[1.0], [-1.0]], TWO)  # Omega_2 is 0, Omega_1 is not
+    assert lower_bounds.theorem6(one_power, 2).value * size == pytest.approx(
+        lower_bounds.theorem6(Dataset(one_power.x / size, TWO), 2).value, rel=1e-6
+    )
+
+
+def test_bounds_beyond_the_largest_number_stay_finite():
+    """Infinite would say that nothing fits."""
+    tiny = Dataset(1e-200 * np.eye(2), TWO)
+    for bound in (lower_bounds.theorem5(tiny, 2), lower_bounds.theorem7(tiny, 2)):
+        assert 1e300 < bound.value < math.inf
+    for x in (1e200 * np.eye(2), 1e308 * np.array([[1.0, 0.5], [-1.0, 0.0]])):
+        for bound in lower_bounds.all(Dataset(x, TWO), 2, "power:2"):
+            assert bound.value is None or 0 <= bound.value < math.inf
+
+
+def test_equal_points_ask_for_nothing_where_the_error_allows_one_value():
+    twins = Dataset(np.zeros((2, 2)), TWO)
+    assert lower_bounds.theorem4(twins, 1).value == lower_bounds.theorem4(twins, 1, epsilon=0.1).value == math.inf
+    assert lower_bounds.theorem4(twins, 1, epsilon=1.1).value == 0.0
+    close = Dataset(np.array([[0.0], [1e-200], [5.0], [6.0]]), np.array([1.0, -1.0, 1.0, -1.0]))
+    assert lower_bounds.floor(close, 0.1).value == pytest.approx(1e200 * (2.0 - math.sqrt(0.8)), rel=1e-6)
+
+
 def test_theorem_5_of_high_order():
     """2^600 sum_i y_i (e_i . x)^600 fits the points e_i / 2, with a constant of 600 * 2^600."""
     assert lower_bounds.theorem5(Dataset(0.5 * np.eye(2), TWO), 600).value <= 600 * 2.0**600
