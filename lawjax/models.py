@@ -17,6 +17,7 @@ import numpy as np
 
 from lawjax import activations
 from lawjax.network import TwoLayer
+from lawjax.standard import standard_form
 
 Array = Any
 Params = Mapping[str, Any]
@@ -173,15 +174,15 @@ def fold(params: Params, x: Array, activation: str = "relu") -> TwoLayer:
     """The `TwoLayer` that one network computes once batch norm is fixed at the statistics of the rows of x.
 
     w <- gamma w / sqrt(sigma^2 + eps), b <- beta - gamma mu / sqrt(sigma^2 + eps), with mu and sigma^2 over all of x,
-    computed in float64 on the host; the weights are then rounded to the precision of the parameters.
+    computed in float64 on the host; the weights are then rounded to the precision of the parameters, unless the points
+    are so far from 0 that the biases need float64.
 
     Args:
         params: one network's parameters, from `neuron_params` or a `PaperNetwork`'s `params`.
         x: (n, d), the training set as it was drawn (not centred).
         activation: name of psi.
     """
-    kernel = np.asarray(params["hidden"]["kernel"])
-    dtype = kernel.dtype
+    x, kernel = np.asarray(x, np.float64), np.asarray(params["hidden"]["kernel"])
     if "norm" in params:  # a PaperNetwork
         scale, bias = np.asarray(params["norm"]["scale"]), np.asarray(params["norm"]["bias"])
         readout, constant = np.asarray(params["readout"]["kernel"])[:, 0], np.asarray(params["readout"]["bias"])[0]
@@ -190,7 +191,8 @@ def fold(params: Params, x: Array, activation: str = "relu") -> TwoLayer:
         readout, constant = np.asarray(params["readout"]), np.asarray(params.get("readout_bias", 0.0))
     W, b = kernel.T.astype(np.float64), bias.astype(np.float64)
     if scale is not None:
-        h = np.asarray(x, np.float64) @ W.T
+        h = x @ W.T
         gain = np.asarray(scale, np.float64) / np.sqrt(h.var(0) + NORM_EPSILON)
         W, b = gain[:, None] * W, b - gain * h.mean(0)
-    return TwoLayer(W.astype(dtype), b.astype(dtype), readout.astype(dtype), constant.astype(dtype), activation)
+    network = TwoLayer(W, b, readout.astype(np.float64), constant.astype(np.float64), activation)
+    return standard_form(x).rounded(network, kernel.dtype)

@@ -20,6 +20,7 @@ from lawjax import keys
 from lawjax.config import TrainingConfig, optimizer
 from lawjax.data import Dataset
 from lawjax.models import Pack, pack_params
+from lawjax.standard import standard_form
 
 Array = Any
 
@@ -65,7 +66,7 @@ class Lane(NamedTuple):
     """One data set and its networks in training; `Lanes` are the same arrays with a leading axis B.
 
     Attributes:
-        x: (n, d), centred (under batch norm) with zero rows and columns as padding.
+        x: (n, d), in standard form and centred (under batch norm), with zero rows and columns as padding.
         y: (n,), labels, 0 in padded rows.
         second_moment: (d, d), x'x/n, or (0, 0) where variances are taken over activations.
         owner: (K,), the network of each neuron, -1 for none.
@@ -162,7 +163,7 @@ def fill(
     Args:
         lanes: donated.
         lane: index of the lane.
-        dataset: n and d at most those of the pack.
+        dataset: n and d at most those of the pack; trained on in its standard form.
         widths: widths of the networks; at most M of them, together at most K.
         key_data: (2,) uint32; the network of width k starts from `initial_weights(fold_in(key, k), ...)`, mini-batches
             are drawn from the key itself.
@@ -172,6 +173,7 @@ def fill(
     fresh = jax.tree.map(lambda leaf: np.zeros(leaf.shape[1:], leaf.dtype), lanes)
     n, d = dataset.x.shape
     x = np.asarray(dataset.x, np.float64)
+    x = standard_form(x).points(x)
     # Batch norm does not see the mean; centred data spare a pass over the activations.
     fresh.x[:n, :d] = x - x.mean(0) if config.batch_norm else x
     fresh.y[:n] = dataset.y

@@ -24,6 +24,7 @@ from lawjax.errors import UserError
 from lawjax.models import fold, neuron_params
 from lawjax.network import TwoLayer
 from lawjax.pack import PackShape, Status
+from lawjax.standard import StandardForm, check_separable, standard_form
 
 Array = Any
 
@@ -65,7 +66,9 @@ def memorize(
     """Train one network of each width on the data set, side by side, each until it fits or its step limit.
 
     The network of width k is initialised from fold_in(key, k): it is the same network, up to the rounding of larger
-    matrix products, whichever widths stand beside it.
+    matrix products, whichever widths stand beside it. Points far from 0 or of a size far from one are trained on in
+    their standard form (`lawjax.standard`); the networks that come back take the points as given, in float64 where
+    float32 would spoil the fit.
 
     Args:
         dataset: n points of dimension d with labels -1 and +1.
@@ -75,7 +78,8 @@ def memorize(
         chunk: steps between looks of the host.
 
     Raises:
-        UserError: an invalid data set, widths below one or repeated, a batch larger than the data set.
+        UserError: an invalid data set, widths below one or repeated, a batch larger than the data set, points of
+            opposite labels that are equal or that the precision cannot tell apart.
     """
     config = config or TrainingConfig()
     widths = _checked_widths(widths)
@@ -83,6 +87,8 @@ def memorize(
         raise UserError(f"chunk must be at least 1 step, not {chunk}.")
     dataset = data.dataset(*dataset)
     check_batch(config, dataset.n)
+    own = standard_form(dataset.x).points(dataset.x).astype(config.dtype)
+    check_separable(dataset, own, 'train with dtype="float64" or rescale the features in which they differ')
     shape = PackShape(1, dataset.n, dataset.d, sum(widths), len(widths))
     with numerics(config):
         lanes = pack.fill(pack.empty(shape, config), 0, dataset, widths, key_data(key), config)
@@ -125,10 +131,12 @@ def harvest(
     owner, status, steps, loss = (
         np.asarray(leaf)[lane] for leaf in (lanes.owner, lanes.status, lanes.steps, lanes.loss)
     )
+    form = standard_form(dataset.x)
     return [
         _finish(
             neuron_params(params, np.flatnonzero(owner == head), head, dataset.d),
             dataset,
+            form,
             Status(status[head]),
             int(steps[head]),
             float(loss[head]),
@@ -139,11 +147,18 @@ def harvest(
 
 
 def _finish(
-    params: Any, dataset: Dataset, status: Status, steps: int, loss: float, config: TrainingConfig
+    params: Any,
+    dataset: Dataset,
+    form: StandardForm,
+    status: Status,
+    steps: int,
+    loss: float,
+    config: TrainingConfig,
 ) -> Memorized:
     if status == Status.DIVERGED:
         return Memorized(None, status, steps, loss, float("nan"), False)
-    network = fold(params, np.asarray(dataset.x), config.activation)
+    own = fold(params, form.points(np.asarray(dataset.x)), config.activation)
+    network = own if form.is_plain else form.rounded(form.given(own), own.W.dtype)
     loss_folded, right = check_fit(network, dataset)
     return Memorized(
         network, status, steps, loss, loss_folded, status == Status.FITTED and right and loss_folded <= config.epsilon

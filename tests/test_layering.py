@@ -14,7 +14,7 @@ FLOORS = (
     ("files",),
     ("keys", "activations"),
     ("network",),
-    ("data",),
+    ("data", "standard"),
     ("models",),
     ("config",),
     ("pack",),

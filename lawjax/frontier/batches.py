@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -80,7 +79,8 @@ def _descend(group: Sequence[Start], config: FrontierConfig, on_steps: Callable[
         stacked([start.signs for start in group], k),
         jnp.full(len(group), first, jnp.float32),
         jnp.full(len(group), last, jnp.float32),
-        stacked([np.array(math.inf if config.domain == "space" else config.radius / start.length) for start in group]),
+        stacked([np.array(start.radius) for start in group]),
+        _stacked_around(group, stacked),
     )
     state = descent.begin(params, stacked([start.U for start in group], k + 1))
     rate = config.rate * (_QUADRATIC_RATE if config.quadratic else 1.0)
@@ -106,6 +106,13 @@ def _descend(group: Sequence[Start], config: FrontierConfig, on_steps: Callable[
 
 def _stacked_inner(inner: Sequence[Any], stacked: Callable[[Sequence[np.ndarray]], jax.Array]) -> Any:
     return None if inner[0] is None else tuple(stacked(arrays) for arrays in zip(*inner, strict=True))
+
+
+def _stacked_around(group: Sequence[Start], stacked: Callable[[Sequence[np.ndarray]], jax.Array]) -> Any:
+    """The middles of the balls, None where all are 0: the program is then one without them."""
+    if all(start.around is None for start in group):
+        return None
+    return stacked([np.zeros_like(start.centre) if start.around is None else start.around for start in group])
 
 
 def _unpadded(stack: Params, place: int, k: int) -> Params:

@@ -126,17 +126,17 @@ def search_deep(
     if config.activation != "relu" or config.domain != "space" or config.exact or min(k, inner, config.starts) < 1:
         raise UserError("Two hidden layers are searched for ReLU on R^d, epsilon > 0, k and starts >= 1.")
     config = dataclasses.replace(config, rate=_RATE * config.rate)
-    x, y, centre, length = in_own_units(dataset, config)
+    units = in_own_units(dataset, config)
     key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32") if key is None else key, k)
     starts = []
     for i in range(config.starts):
         of_inner, of_outer, of_factor = jax.random.split(jax.random.fold_in(key, i), 3)
-        A = _START * np.asarray(jax.random.normal(of_inner, (inner, x.shape[1])))
+        A = _START * np.asarray(jax.random.normal(of_inner, (inner, len(units.centre))))
         W = _START * np.asarray(jax.random.normal(of_outer, (k, inner)))
         signs = np.where((np.arange(k) + i) % 2, 1.0, -1.0) / math.sqrt(k)
         params = Params(W, np.zeros(k), np.ones(k), np.zeros(()), (A, np.zeros(inner)))
         U = np.asarray(start_of_relaxation(of_factor, k, RANK))
-        starts.append(Start(i, x, y, centre, length, params, signs, U))
+        starts.append(Start(i, *units, params, signs, U))
     points = data.float64(dataset)
     found = [_finished(params, start, points, config) for start, params in descended(starts, config)]
     return min(found, key=lambda one: (not one.fitted, one.upper if one.fitted else one.loss))
@@ -146,12 +146,14 @@ def _finished(params: Params, start: Start, dataset: Dataset, config: FrontierCo
     assert params.inner is not None
     A = params.inner[0] / start.length
     u = params.inner[1] - A @ start.centre
+    first = start.form.given(TwoLayer(A, u, np.ones(len(u))))
+    A, u = first.W, first.b
     hidden = Dataset(np.maximum(dataset.x @ A.T + u, 0.0), dataset.y)
     outer = TwoLayer(params.W / math.sqrt(len(A)), params.b, start.signs * params.s, params.c)
     network = ThreeLayer(A, u, shrunk(outer, hidden, config.epsilon))
     error = network(dataset.x) - dataset.y
     normal = np.random.default_rng(0).standard_normal((1000, len(start.centre)))
-    around = start.centre + start.length / math.sqrt(len(start.centre)) * normal
+    around = start.form.given_points(start.centre + start.length / math.sqrt(len(start.centre)) * normal)
     gradients = network.gradient(np.concatenate([dataset.x, around]))
     loss = float(np.mean(error**2))
     fitted = loss <= config.epsilon and bool((error * dataset.y > -1.0).all())

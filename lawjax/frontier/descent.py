@@ -37,6 +37,7 @@ class Searches(NamedTuple):
         first: (m,), the loss to aim at in the first two fifths of the steps.
         last: (m,), and in the last tenth; between them it falls geometrically.
         radius: (m,), of the sphere or ball in these units, infinite for R^d.
+        around: (m, d), its middle, None where that is 0.
     """
 
     x: Array
@@ -45,6 +46,7 @@ class Searches(NamedTuple):
     first: Array
     last: Array
     radius: Array
+    around: Array | None = None
 
 
 class State(NamedTuple):
@@ -112,13 +114,13 @@ def _step(
     free_sizes: bool,
     biases: bool,
 ) -> State:
-    x, y, signs, first, last, radius = search
+    x, y, signs, first, last, radius, around = search
 
     def objective(params: Params) -> tuple[Array, tuple[Array, Array, Array]]:
         f = outputs(params, signs, x, activation)
         loss = jnp.mean((f - y) ** 2)
         short = jnp.mean(jax.nn.relu(_MARGIN - f * y) ** 2)
-        squared, U = relaxed(params, signs, state.U, radius, activation)
+        squared, U = relaxed(params, signs, state.U, radius, activation, around)
         return squared + mu * (loss + _MARGIN_WEIGHT * short), (loss, squared, U)
 
     share = t / schedule.steps

@@ -51,7 +51,9 @@ def outputs(params: Params, signs: Array, x: Array, activation: str) -> Array:
     return psi(x @ params.W.T + params.b[None, :]) @ (signs * params.s) + params.c
 
 
-def relaxed(params: Params, signs: Array, U: Array, radius: Array, activation: str) -> tuple[Array, Array]:
+def relaxed(
+    params: Params, signs: Array, U: Array, radius: Array, activation: str, around: Array | None = None
+) -> tuple[Array, Array]:
     """A smooth estimate of the squared bound, and U after one more step of the iteration.
 
     Args:
@@ -60,10 +62,11 @@ def relaxed(params: Params, signs: Array, U: Array, radius: Array, activation: s
         U: (k + 1, r), rows of length one; not used for psi = t^2.
         radius: (), of the sphere or ball on which the bound is to hold; infinite for R^d.
         activation: name of psi; with two hidden layers one of slopes in [-1, 1].
+        around: (d,), the middle of the sphere or ball, 0 unless given.
     """
     if activations.get(activation).slope_interval is None:
         return _squared_form_norm(params.W, signs * params.s, radius), U
-    rows = _centred_rows(params, signs, radius, activation)
+    rows = _centred_rows(params, signs, radius, activation, around)
     U = jax.lax.stop_gradient(_normalised(rows @ (rows.T @ U)))
     squared = jnp.sum((rows.T @ U) ** 2)
     if params.inner is not None:  # the first layer is no steeper than its matrix
@@ -76,15 +79,16 @@ def start_of_relaxation(key: Array, k: int, rank: int) -> Array:
     return _normalised(jax.random.normal(key, (k + 1, rank)))
 
 
-def _centred_rows(params: Params, signs: Array, radius: Array, activation: str) -> Array:
+def _centred_rows(params: Params, signs: Array, radius: Array, activation: str, around: Array | None) -> Array:
     low, high = activations.get(activation).slope_interval or (0.0, 0.0)
     alpha, beta = jnp.full_like(params.b, low), jnp.full_like(params.b, high)
     if params.inner is None and activations.get(activation).has_kink:  # neurons that never cross their kink
         reach = radius * jnp.linalg.norm(params.W, axis=1)
-        alpha, beta = jnp.where(params.b >= reach, high, alpha), jnp.where(-params.b >= reach, low, beta)
+        middle = params.b if around is None else params.b + params.W @ around
+        alpha, beta = jnp.where(middle >= reach, high, alpha), jnp.where(-middle >= reach, low, beta)
     V = (signs * params.s)[:, None] * params.W
-    middle, half = (jax.lax.stop_gradient(part) for part in (0.5 * (alpha + beta), 0.5 * (beta - alpha)))
-    return jnp.concatenate([(middle @ V)[None], half[:, None] * V])
+    mean, half = (jax.lax.stop_gradient(part) for part in (0.5 * (alpha + beta), 0.5 * (beta - alpha)))
+    return jnp.concatenate([(mean @ V)[None], half[:, None] * V])
 
 
 def _normalised(U: Array) -> Array:

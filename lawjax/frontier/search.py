@@ -27,6 +27,7 @@ from lawjax.frontier.starts import Problem, folded, starts_of
 from lawjax.lipschitz import Bracket, certify
 from lawjax.lipschitz.brackets import brackets
 from lawjax.network import TwoLayer
+from lawjax.standard import StandardForm
 
 Array = Any
 
@@ -38,7 +39,7 @@ class Frontier(NamedTuple):
 
     Attributes:
         network: of smallest certified bound among the starts that fit; of smallest error if none does. Its weights are
-            float32, in float64 for an exact fit.
+            float32, in float64 for an exact fit, and for points so far from 0 or of such a size that they need it.
         bracket: its Lipschitz constant from both sides, on the domain searched.
         loss: its mean square error, in float64.
         fit_error: max |f(x_i) - y_i|, in float64.
@@ -71,7 +72,9 @@ def search(
         initial: networks to start from besides.
 
     Raises:
-        UserError: an invalid data set, k < 1, nothing to start from, initial networks of another dimension.
+        UserError: an invalid data set, k < 1, nothing to start from, initial networks of another dimension, points of
+            opposite labels that are equal or that float32 cannot tell apart, points too far from 0 for forms t^2 or an
+            exact fit.
     """
     key = jax.random.key(0, impl="threefry2x32") if key is None else key
     return search_all([Problem(dataset, k, key, initial)], config)[0]
@@ -91,16 +94,16 @@ def search_all(
     """
     config = config or FrontierConfig()
     prepared = [start for i, problem in enumerate(problems) for start in starts_of(i, problem, config)]
-    found: list[list[TwoLayer]] = [[] for _ in problems]
-    for start, params in descended(prepared, config, on_steps):
-        found[start.problem].append(folded(params, start, config))
     datasets = [data.float64(problem.dataset) for problem in problems]
-    return [_best(networks, dataset, config) for networks, dataset in zip(found, datasets, strict=True)]
+    finished: list[list[TwoLayer]] = [[] for _ in problems]
+    for start, params in descended(prepared, config, on_steps):
+        network = folded(params, start, config)
+        finished[start.problem].append(_finished(network, start.form, datasets[start.problem], config))
+    return [_best(networks, dataset, config) for networks, dataset in zip(finished, datasets, strict=True)]
 
 
-def _best(networks: Sequence[TwoLayer], dataset: Dataset, config: FrontierConfig) -> Frontier:
-    """Fit as asked for, certify every start, bracket the best."""
-    finished = [_finished(network, dataset, config) for network in networks]
+def _best(finished: Sequence[TwoLayer], dataset: Dataset, config: FrontierConfig) -> Frontier:
+    """Certify every start, bracket the best."""
     errors = [network.astype(np.float64)(dataset.x) - dataset.y for network in finished]
     fits = [_fits(error, dataset, config) for error in errors]
     uppers = np.array(
@@ -115,12 +118,15 @@ def _best(networks: Sequence[TwoLayer], dataset: Dataset, config: FrontierConfig
     return Frontier(finished[best], found, loss, fit_error, fits[best], uppers)
 
 
-def _finished(network: TwoLayer, dataset: Dataset, config: FrontierConfig) -> TwoLayer:
+def _finished(network: TwoLayer, form: StandardForm, dataset: Dataset, config: FrontierConfig) -> TwoLayer:
+    """The network of the points as given, from one of their standard form, made to fit as asked for."""
     if config.exact:
-        exact = interpolating(network, dataset, biases=not config.quadratic)
-        return exact if _fits(exact(dataset.x) - dataset.y, dataset, config) else network
-    network = shrunk(network, dataset, config.epsilon * (1.0 - _ROUNDING), constant=not config.quadratic)
-    return network.astype(np.float32)
+        own = Dataset(form.points(dataset.x), dataset.y)
+        exact = form.given(interpolating(network, own, biases=not config.quadratic))
+        return exact if _fits(exact(dataset.x) - dataset.y, dataset, config) else form.given(network)
+    epsilon = config.epsilon * (1.0 - _ROUNDING)
+    network = shrunk(form.given(network), dataset, epsilon, constant=not config.quadratic)
+    return form.rounded(network, np.float32)
 
 
 def _fits(error: np.ndarray, dataset: Dataset, config: FrontierConfig) -> bool:
