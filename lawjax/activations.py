@@ -81,6 +81,7 @@ class Activation:
 
 LEAKY_SLOPE = 0.01
 _MAX_POWER = 1000  # far above any use; a slip such as power:1000000000 would otherwise fill the memory
+_NO_TAIL = 40.0  # the normal distribution has none beyond, in float64
 _GELU_SLOPES = (-0.128904145185156, 1.128904145185156)  # attained at t = -sqrt(2), sqrt(2); rounded outwards
 
 
@@ -102,7 +103,27 @@ def _normal_cdf(t: Array) -> Array:
 
 
 def _normal_pdf(t: Array) -> Array:
-    return _xp(t).exp(-0.5 * t * t) * (1.0 / math.sqrt(2.0 * math.pi))
+    """exp(-t^2 / 2) / sqrt(2 pi) for |t| <= 40, to a few roundings: t^2 alone would have t^2 / 2 of them."""
+    xp = _xp(t)
+    head = xp.round(16.0 * t) / 16.0  # its square is exact
+    return xp.exp(-0.5 * head * head) * xp.exp(-0.5 * (t - head) * (t + head)) * (1.0 / math.sqrt(2.0 * math.pi))
+
+
+def _gelu(t: Array) -> Array:
+    xp = _xp(t)
+    return xp.where(t > _NO_TAIL, t, xp.clip(t, -_NO_TAIL, _NO_TAIL) * _normal_cdf(t))
+
+
+def _gelu_slope(t: Array) -> Array:
+    near = _xp(t).clip(t, -_NO_TAIL, _NO_TAIL)
+    return _normal_cdf(t) + near * _normal_pdf(near)
+
+
+def _tanh_slope(t: Array) -> Array:
+    """1 / cosh(t)^2 without the cancellation of 1 - tanh(t)^2 far from 0 and the overflow of cosh(t); never above 1."""
+    xp = _xp(t)
+    tail = xp.exp(-2.0 * abs(t))
+    return xp.where(tail > 0.5, 1.0 - xp.tanh(t) ** 2, 4.0 * tail / (1.0 + tail) ** 2)
 
 
 def _step(t: Array, low: float, high: float) -> Array:
@@ -120,14 +141,9 @@ _FIXED = (
         (LEAKY_SLOPE, 1.0),
     ),
     Activation("abs", lambda t: abs(t), lambda t: _step(t, -1.0, 1.0), (-1.0, 1.0)),
-    Activation("tanh", lambda t: _xp(t).tanh(t), lambda t: 1.0 - _xp(t).tanh(t) ** 2, (0.0, 1.0)),
+    Activation("tanh", lambda t: _xp(t).tanh(t), _tanh_slope, (0.0, 1.0)),
     Activation("softplus", lambda t: _xp(t).logaddexp(t, 0.0), _sigmoid, (0.0, 1.0)),
-    Activation(
-        "gelu",
-        lambda t: t * _normal_cdf(t),
-        lambda t: _normal_cdf(t) + t * _normal_pdf(t),
-        _GELU_SLOPES,
-    ),
+    Activation("gelu", _gelu, _gelu_slope, _GELU_SLOPES),
 )
 _REGISTRY = {activation.name: activation for activation in _FIXED}
 NAMES = (*_REGISTRY, "power:p", "polynomial:c0,c1,...")
@@ -138,6 +154,17 @@ def _horner(coefficients: tuple[float, ...], t: Array) -> Array:
     for coefficient in reversed(coefficients):
         value = value * t + coefficient
     return value
+
+
+def _power(name: str, power: int) -> Activation:
+    """t^p by few products, which Horner's scheme would make p of."""
+    return Activation(
+        name,
+        lambda t: t**power,
+        lambda t: power * t ** (power - 1),
+        (1.0, 1.0) if power == 1 else None,
+        (0.0,) * power + (1.0,),
+    )
 
 
 def _polynomial(name: str, coefficients: tuple[float, ...]) -> Activation:
@@ -167,7 +194,7 @@ def get(name: str) -> Activation:
         if kind == "power":
             power = int(parameters)
             if 1 <= power <= _MAX_POWER:
-                return _polynomial(name, (0.0,) * power + (1.0,))
+                return _power(name, power)
         if kind == "polynomial":
             coefficients = tuple(float(c) for c in parameters.split(","))
             if all(math.isfinite(c) for c in coefficients):

@@ -1,6 +1,7 @@
 """Every activation of the registry: its slope, its slope interval, its precision; a new one is tested by existing."""
 
 import math
+from decimal import Decimal, localcontext
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +58,120 @@ def test_slope_is_the_derivative(name):
     step = 1e-5
     central = (psi(MODERATE + step) - psi(MODERATE - step)) / (2 * step)
     np.testing.assert_allclose(psi.slope(MODERATE), central, rtol=1e-8, atol=1e-8)
+
+
+def normal_cdf(t, density):
+    """Phi(t) in decimals: by its series near 0, by a continued fraction far from it."""
+    size = abs(t)
+    if size < 6:
+        term = total = size
+        for k in range(1, 400):
+            term *= size * size / (2 * k + 1)
+            total += term
+        upper = Decimal(1) / 2 - density * total
+    else:
+        tail = size
+        for k in range(400, 0, -1):
+            tail = size + k / tail
+        upper = density / tail
+    return upper if t < 0 else 1 - upper
+
+
+def in_decimals(name, t):
+    """Value and slope at t to forty digits."""
+    t = Decimal(float(t))
+    small = (-abs(t)).exp()
+    if name == "tanh":
+        square = small * small
+        return (1 - square) / (1 + square) * (1 if t > 0 else -1), 4 * square / (1 + square) ** 2
+    if name == "softplus":
+        log = small - small**2 / 2 if small < Decimal("1e-25") else (1 + small).ln()
+        return max(t, Decimal(0)) + log, (1 if t > 0 else small) / (1 + small)
+    density = (-t * t / 2).exp() / (2 * Decimal("3.1415926535897932384626433832795028841971693993751")).sqrt()
+    cdf = normal_cdf(t, density)
+    return t * cdf, cdf + t * density
+
+
+# Roundings in the last place. XLA's and SciPy's normal distribution themselves lose some t^2 of them.
+ULPS = {"tanh": (5, 5), "softplus": (4, 4), "gelu": (1400, 12)}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("on_device", [False, True])
+@pytest.mark.parametrize("name", ULPS)
+def test_smooth_activations_keep_their_digits_in_the_tails(name, on_device, dtype):
+    """1 - tanh(t)^2 cancels: 4.17e-7 for 3.17e-7 at t = 8.2 in float32, and then nothing."""
+    far = (
+        {"tanh": 43, "softplus": 85, "gelu": 12} if dtype == np.float32 else {"tanh": 350, "softplus": 700, "gelu": 37}
+    )
+    grid = np.concatenate([np.linspace(-far[name], far[name], 120), np.linspace(-9, 9, 120), np.logspace(-6, 0, 20)])
+    t = grid.astype(dtype)
+    if name == "gelu":
+        t = t[np.abs(t + 0.7518) > 0.1]  # where its slope is 0
+    with localcontext() as context, jax.enable_x64(dtype == np.float64):
+        context.prec = 60
+        exact = [in_decimals(name, point) for point in t]
+        psi, points = activations.get(name), jnp.asarray(t) if on_device else t
+        for function, truths, ulps in zip((psi, psi.slope), zip(*exact, strict=True), ULPS[name], strict=True):
+            found = np.asarray(function(points))
+            assert found.dtype == dtype
+            errors = [
+                abs(Decimal(float(value)) - truth) / abs(truth)
+                for value, truth in zip(found, truths, strict=True)
+                if abs(truth) > 4 * float(np.finfo(dtype).tiny)
+            ]
+            assert max(errors) <= ulps * float(np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+@pytest.mark.parametrize("size", [1e30, 1e300, np.inf])
+@pytest.mark.parametrize("name", ["tanh", "softplus", "gelu"])
+def test_smooth_activations_at_the_ends(name, size, on_device):
+    """Their limits, without a warning, also where pre-activations have overflowed; so have their derivatives."""
+    psi = activations.get(name)
+    with jax.enable_x64(True):
+        t = np.array([-size, size])
+        t = jnp.asarray(t) if on_device else t
+        np.testing.assert_array_equal(psi(t), [-1.0, 1.0] if name == "tanh" else [0.0, size])
+        np.testing.assert_array_equal(psi.slope(t), [0.0, 0.0] if name == "tanh" else [0.0, 1.0])
+        if on_device:
+            np.testing.assert_array_equal(jax.vmap(jax.grad(psi.function))(t), psi.slope(t))
+            np.testing.assert_array_equal(jax.vmap(jax.grad(psi.slope))(t), [0.0, 0.0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_slope_of_tanh_exceeds_one(dtype):
+    t = np.concatenate([[0.0], np.logspace(-12, 0, 20_001)]).astype(dtype)
+    psi = activations.get("tanh")
+    with jax.enable_x64(dtype == np.float64):
+        for slopes in (psi.slope(t), psi.slope(-t), np.asarray(psi.slope(jnp.asarray(t)))):
+            assert slopes.max() <= 1.0 and slopes[0] == 1.0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("power", [1, 2, 3, 7, 100, 999, 1000])
+def test_powers_of_any_order(power, dtype):
+    """Few operations, no NaN at 0 or for negative t, in NumPy and in JAX and under its derivatives."""
+    psi = activations.get(f"power:{power}")
+    t = np.concatenate([[0.0], np.linspace(-1.05, 1.05, 20)]).astype(dtype)
+    value = [Decimal(float(point)) ** power for point in t]
+    slope = [power * Decimal(float(point)) ** (power - 1) if power > 1 else Decimal(1) for point in t]
+    with jax.enable_x64(dtype == np.float64):
+        points = jnp.asarray(t)
+        pairs = [
+            (psi(t), value),
+            (psi(points), value),
+            (psi.slope(t), slope),
+            (psi.slope(points), slope),
+            (jax.vmap(jax.grad(psi.function))(points), slope),
+        ]
+        assert np.isfinite(jax.vmap(jax.grad(psi.slope))(points)).all()
+        assert len(jax.make_jaxpr(psi.function)(points).eqns) <= 3
+    for found, exact in pairs:
+        assert found.dtype == dtype
+        error = [abs(Decimal(float(one)) - other) for one, other in zip(found, exact, strict=True)]
+        ulp, tiny = Decimal(float(np.finfo(dtype).eps)), Decimal(float(np.finfo(dtype).tiny))
+        assert all(one <= power * ulp * abs(other) + tiny for one, other in zip(error, exact, strict=True))
 
 
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "abs"])
