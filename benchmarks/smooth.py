@@ -1,0 +1,93 @@
+"""Trained networks of smooth psi: is the lower bound on R^d at least every other lower estimate, and by how much?
+
+    python benchmarks/smooth.py            # 99 networks of tanh, GELU and softplus
+    python benchmarks/smooth.py --seeds 1  # a third of them
+
+Networks that memorise Gaussian data (section 5's training) are bracketed on R^d, on the balls and on the spheres of
+three radii; beside these stand the ascent, the paper's proxy, and the largest gradient norm at 10^5 Gaussian points of
+each of three lengths. Prints a Markdown table by psi: how often the lower bound on R^d is below any of them, and the quantiles
+of its ratio to each; the same for each ball against its sphere, ascent and samples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import jax
+import numpy as np
+from common import machine
+
+from lawjax import TrainingConfig, TwoLayer, bracket, cli, data, keys, memorize
+from lawjax.lipschitz import ascend, max_random_gradient
+from lawjax.lipschitz.evaluate import gradient_norms
+
+ACTIVATIONS = ("tanh", "gelu", "softplus")
+SIZES = ((100, 20), (200, 50), (300, 100))  # (n, d)
+WIDTHS = (20, 50, 100, 200)
+RADII = (0.5, 1.0, 3.0)
+SAMPLES = 100_000
+BLOCK = 5_000
+
+
+def trained(activation: str, n: int, d: int, seed: int) -> list[TwoLayer]:
+    """The networks of one data set that did not diverge, with k <= n."""
+    dataset = data.gaussian(keys.data_key(n, d, seed), n, d)
+    config = TrainingConfig(activation=activation, step_limit=2000)
+    found = memorize(dataset, [k for k in WIDTHS if k <= n], keys.weights_key(n, d, seed), config)
+    return [one.network for one in found if one.network is not None]
+
+
+def sampled(network: TwoLayer, radius: float) -> float:
+    """The largest gradient norm at Gaussian points of typical length `radius`."""
+    random = np.random.default_rng(0)
+    largest = 0.0
+    for _ in range(SAMPLES // BLOCK):
+        points = random.standard_normal((BLOCK, network.dimension)) * radius / np.sqrt(network.dimension)
+        largest = max(largest, float(gradient_norms(network, points).max()))
+    return largest
+
+
+def estimates(network: TwoLayer) -> dict[str, float]:
+    """The lower bound on R^d, and its ratio to every other lower estimate."""
+    start = time.perf_counter()
+    lower = bracket(network).lower
+    seconds = time.perf_counter() - start
+    others = {
+        "proxy": float(max_random_gradient(network, jax.random.key(1)).maximum),
+        "ascent": float(ascend(network, jax.random.key(2)).value),
+    }
+    nested = []
+    for radius in RADII:
+        ball, sphere = (bracket(network, domain, radius).lower for domain in ("ball", "sphere"))
+        others[f"ball {radius:g}"] = ball
+        others[f"sphere {radius:g}"] = sphere
+        others[f"samples {radius:g}"] = sampled(network, radius)
+        nested.append(ball / sphere)
+    ratios = {name: lower / value for name, value in others.items()}
+    return {**ratios, "ball / sphere": min(nested), "seconds": seconds}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3, help="of each size")
+    seeds = parser.parse_args().seeds
+    print(f"{machine()}.\n")
+    for activation in ACTIVATIONS:
+        rows = [
+            estimates(network) for n, d in SIZES for seed in range(seeds) for network in trained(activation, n, d, seed)
+        ]
+        print(f"{activation}: {len(rows)} networks; lower bound on R^d over ...\n")
+        print("| of | least | median | largest | below 1 - 1e-6 |")
+        print("| --- | --- | --- | --- | --- |")
+        for name in rows[0]:
+            values = np.array([row[name] for row in rows])
+            spread = " | ".join(f"{value:.4g}" for value in np.quantile(values, (0.0, 0.5, 1.0)))
+            below = "" if name == "seconds" else str(int((values < 1.0 - 1e-6).sum()))
+            print(f"| {name} | {spread} | {below} |", flush=True)
+        print()
+
+
+if __name__ == "__main__":
+    cli.guarded(main)
