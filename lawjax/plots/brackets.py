@@ -83,6 +83,6 @@ def _panel(figure: Figure, axes: Axes, cells: pl.DataFrame) -> bool:
         one_two_five(bar.ax.yaxis)
     low, high = max(x.min(), y.min()), min(x.max(), y.max())
     if low < high:
-        axes.plot([low, high], [low, high], "--", color="#D55E00", linewidth=1.1, zorder=0.5, label="_k = d")
+        axes.plot([low, high], [low, high], "--", color="#D55E00", linewidth=1.1, zorder=0.9, label="_k = d")
     log_axes(axes)
     return bool(low < high)

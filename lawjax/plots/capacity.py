@@ -59,7 +59,7 @@ def _draw_map(axes: Axes, rows: pl.DataFrame, colours: ScalarMappable) -> None:
     for at, height, fitted, tried in rows.select("kd_over_n", "n_over_d", "fitted", "tried").iter_rows():
         light = fitted < 0.6 * tried
         axes.text(at, height, str(fitted), ha="center", va="center", fontsize=7, color="white" if light else "black")
-    axes.axvline(1.0, color="#D55E00", linewidth=1.4, zorder=0.5)
+    axes.axvline(1.0, color="#D55E00", linewidth=1.4, zorder=0.9)
     axes.set(ylabel="n/d   (points per dimension)")
     log_axes(axes)
     axes.set_ylim(y.min() / math.sqrt(2), y.max() * math.sqrt(2))
