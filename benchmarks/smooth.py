@@ -3,10 +3,10 @@
     python benchmarks/smooth.py            # 99 networks of tanh, GELU and softplus
     python benchmarks/smooth.py --seeds 1  # a third of them
 
-Networks that memorise Gaussian data (section 5's training) are bracketed on R^d, on the balls and on the spheres of
+Networks that memorise Gaussian data (section 5) are bracketed on R^d, on the balls and on the spheres of
 three radii; beside these stand the ascent, the paper's proxy, and the largest gradient norm at 10^5 Gaussian points of
-each of three lengths. Prints a Markdown table by psi: how often the lower bound on R^d is below any of them, and the quantiles
-of its ratio to each; the same for each ball against its sphere, ascent and samples.
+each of three lengths. Prints Markdown tables by psi: the lower bound on R^d over each of them, and each ball's over
+its sphere's.
 """
 
 from __future__ import annotations
