@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lawjax import cli, plots, report
+from lawjax import cli, report
 from lawjax.config import TrainingConfig
 from lawjax.fits import proportion
 from lawjax.sweep.grid import CapacityGrid
@@ -46,6 +46,8 @@ def cells(table: pl.DataFrame) -> pl.DataFrame:
 
     The columns of the configuration, which are the same for all networks of a run, stay beside them.
     """
+    from lawjax import plots
+
     configuration = [name for name in plots.CONFIGURATION if name in table.columns]
     counts = (
         table.group_by("d", "n", "k", *configuration)
@@ -88,6 +90,8 @@ def summary(table: pl.DataFrame) -> str:
 
 def plot(out: Path) -> None:
     """Draw the phase diagram and write the summary."""
+    from lawjax import plots
+
     store = Store(out)
     store.read_config()
     table = store.table()

@@ -20,7 +20,7 @@ from typing import Any
 
 import polars as pl
 
-from lawjax import UserError, cli, data, keys, plots, report
+from lawjax import UserError, cli, data, keys, report
 from lawjax.frontier import FrontierConfig, Problem, epsilon_of, search_all
 from lawjax.sweep.grid import check_positive
 from lawjax.sweep.jobs import Job, job_table, run_jobs
@@ -117,6 +117,8 @@ def summary(table: pl.DataFrame) -> str:
 
 def plot(out: Path) -> None:
     """Draw the figure and write the summary."""
+    from lawjax import plots
+
     table = job_table(out, ("fit", "ratio", "n", "k", "seed"))
     settings = report.changed(out, PRESETS["paper"], {"n", "ratios", "fits", "seeds"})
     report.write(out, table, {"constant": plots.frontier_constant(table, settings)}, summary(table))

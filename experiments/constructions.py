@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from lawjax import Dataset, Search, TrainingConfig, cli, constructions, data, fits, keys, memorize, plots, report
+from lawjax import Dataset, Search, TrainingConfig, cli, constructions, data, fits, keys, memorize, report
 from lawjax.lipschitz import brackets, max_random_gradient
 from lawjax.sweep.grid import check_positive
 from lawjax.sweep.jobs import Job, job_table, run_jobs
@@ -246,6 +246,8 @@ def summary(table: pl.DataFrame) -> str:
 
 def plot(out: Path) -> None:
     """Draw the figure and write the summary."""
+    from lawjax import plots
+
     table = job_table(out, ("construction", "n", "d", "k", "seed"))
     settings = report.changed(out, PRESETS["paper"], SIZES)
     report.write(out, table, {"constructions": plots.constructions(table, settings)}, summary(table))

@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from lawjax import UserError, cli, data, keys, plots, report
+from lawjax import UserError, cli, data, keys, report
 from lawjax.frontier import FrontierConfig, search, search_deep
 from lawjax.sweep.grid import check_positive
 from lawjax.sweep.jobs import Job, job_table, run_jobs
@@ -112,6 +112,8 @@ def summary(table: pl.DataFrame) -> str:
 
 def plot(out: Path) -> None:
     """Draw the figure and write the summary."""
+    from lawjax import plots
+
     table = job_table(out, ("neurons", "layers", "seed"))
     epsilon = Store(out).read_config()["configuration"]["epsilon"]
     settings = report.changed(out, PRESETS["paper"], {"n", "d", "neurons", "epsilon", "seeds"})

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from lawjax import cli, fits, plots, report
+from lawjax import cli, fits, report
 from lawjax.config import TrainingConfig
 from lawjax.quantiles import quantiles
 from lawjax.sweep.grid import Grid
@@ -118,6 +118,8 @@ def _in_root(kept: pl.DataFrame, column: str, fit: Callable[..., Any]) -> str:
 
 def plot(out: Path) -> None:
     """Draw Figure 2, and how far the probes are from the truth where there are brackets; write the summary."""
+    from lawjax import plots
+
     store = Store(out)
     store.read_config()
     table = store.table()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lawjax import cli, fits, plots, report
+from lawjax import cli, fits, report
 from lawjax.config import TrainingConfig
 from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
 from lawjax.sweep.measure import BRACKETS
@@ -43,6 +43,8 @@ def by_rule(table: pl.DataFrame) -> pl.DataFrame:
 
 def summary(table: pl.DataFrame) -> str:
     """Counts and fits in a Markdown table."""
+    from lawjax import plots
+
     lines = ["## Experiment 2\n", "| quantity | k = n | k = 10n/d |", "| --- | --- | --- |"]
     cells: dict[str, list[str]] = {}
     for rule in WIDTH_RULES:
@@ -71,6 +73,8 @@ def summary(table: pl.DataFrame) -> str:
 
 def plot(out: Path) -> None:
     """Draw Figures 1 and 3 and write the summary."""
+    from lawjax import plots
+
     store = Store(out)
     store.read_config()
     table = store.table()

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import experiment2
 import polars as pl
 
-from lawjax import cli, fits, plots
+from lawjax import cli, files, fits
 from lawjax.config import TrainingConfig
 from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
 from lawjax.sweep.run import SweepConfig, run
-from lawjax.sweep.store import Store, write_atomically
+from lawjax.sweep.store import Store, write_table
 
 TRAINING = TrainingConfig(epsilon=0.1, step_limit=5000)
 
@@ -152,11 +152,13 @@ def summary(table: pl.DataFrame) -> str:
 
 def plot(out: Path) -> None:
     """Draw the small multiples and write the summary."""
+    from lawjax import plots
+
     table = load(out)
     plots.save(plots.factors(table), out / "figures" / "factors.png")
     text = summary(table)
-    write_atomically(out / "summary.md", text)
-    table.write_parquet(out / "factors.parquet", compression="zstd")
+    files.write_text(out / "summary.md", text, overwrite=True)
+    write_table(out / "factors.parquet", table)
     print(text)
 
 

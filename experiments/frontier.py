@@ -34,7 +34,6 @@ from lawjax import (
     keys,
     lower_bounds,
     memorize,
-    plots,
     report,
 )
 from lawjax.frontier import EXACT, FrontierConfig, Problem, epsilon_of, search_all
@@ -47,7 +46,6 @@ from lawjax.sweep.paths import RunPaths
 
 DIGITS = 64  # pixels
 TRAINING = TrainingConfig(epsilon=0.02, step_limit=3000)
-BASE = {"source": "frontier", **plots.USUAL}
 MODELS = (*data.MODELS, "low-rank", "clustered", "digits", "digits-true")
 
 
@@ -112,10 +110,13 @@ class Frontiers:
 
     def jobs(self) -> list[Job]:
         """One for each kind of network and (n, d, k); every seed is a row."""
+        from lawjax.plots import USUAL
+
+        base = {"source": "frontier", **USUAL}
         found: dict[tuple[Any, ...], Job] = {}
 
         def add(n: int, d: int, k: int, **changes: str | int) -> None:
-            job = {**BASE, **changes, "n": n, "d": d, "k": k}
+            job = {**base, **changes, "n": n, "d": d, "k": k}
             found.setdefault(tuple(job.values()), job)
 
         for n, d in self.sizes:
@@ -318,10 +319,17 @@ def _row(
     }
 
 
+def _usual(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows that are not of another activation, data model, fit, domain or effort."""
+    from lawjax import plots
+
+    return plots.usual(table)
+
+
 def exponents(table: pl.DataFrame) -> pl.DataFrame:
     """For every (n, d) of the law: the power of sqrt(n/k) that certificates follow where k <= n/4, and constants."""
     rows = []
-    found = plots.usual(table).filter("fitted", pl.col("source") == "frontier")
+    found = _usual(table).filter("fitted", pl.col("source") == "frontier")
     for (n, d), own in found.group_by("n", "d", maintain_order=True):
         narrow = own.filter(4 * pl.col("k") <= pl.col("n"))
         if narrow["k"].n_unique() < 3:
@@ -403,8 +411,8 @@ def _beside(table: pl.DataFrame) -> list[str]:
     fitted = table.filter("fitted", source="frontier").with_columns(ratio=pl.col("upper") / pl.col("lower"))
     relu = fitted.filter(activation="relu")
     narrow = pl.col("k") <= pl.col("d")
-    found = plots.usual(fitted)
-    adam = plots.usual(table).filter("fitted", source="adam")
+    found = _usual(fitted)
+    adam = _usual(table).filter("fitted", source="adam")
     pairs = found.join(adam, on=["n", "d", "k", "seed"], suffix="_adam")
     starts = [[upper for upper in uppers if upper is not None] for uppers in fitted["uppers"].to_list()]
     spread = pl.Series([max(uppers) / min(uppers) for uppers in starts if len(uppers) > 1], dtype=pl.Float64)
@@ -440,7 +448,7 @@ def _quantiles(name: str, values: pl.Series) -> str:
 
 def _in_units_of_the_bend(table: pl.DataFrame) -> list[str]:
     """Medians over seeds of upper / sqrt(n / min(k, d)), by n/d, over all k."""
-    found = plots.usual(table).filter("fitted", source="frontier")
+    found = _usual(table).filter("fitted", source="frontier")
     least = pl.min_horizontal("k", "d")
     units = found.with_columns(scaled=pl.col("upper") * (least / pl.col("n")).sqrt(), ratio=pl.col("n") / pl.col("d"))
     medians = units.group_by("ratio", "n", "d", "k").agg(pl.col("scaled").median())
@@ -453,7 +461,7 @@ def _in_units_of_the_bend(table: pl.DataFrame) -> list[str]:
 
 def _beside_the_least(table: pl.DataFrame) -> str:
     """The path product, and the certificate over the least that one with this path product can have."""
-    found = plots.usual(table).filter("fitted", source="frontier")
+    found = _usual(table).filter("fitted", source="frontier")
     least = found["path"] / 2 / found.select(pl.min_horizontal(pl.col("k") + 1, "d").sqrt()).to_series()
     over, in_units = (found["upper"] / least).to_numpy(), (found["path"] / found["n"].sqrt()).to_numpy()
     return (
@@ -471,7 +479,7 @@ def _spread(rows: pl.DataFrame) -> str:
 
 def _against_d(table: pl.DataFrame) -> list[str]:
     """Medians of certificates and the powers of sqrt(d) they follow."""
-    rows = plots.usual(table).filter("fitted")
+    rows = _usual(table).filter("fitted")
     counts = rows.filter(pl.col("k") == pl.col("n"), source="frontier").group_by("n").agg(pl.col("d").n_unique())
     n = int(counts.sort("d", "n")["n"][-1])
     lines = ["| width | networks | median certificate by d | exponent in sqrt(d), 95 % |", "| --- " * 4 + "|"]
@@ -489,6 +497,8 @@ def _against_d(table: pl.DataFrame) -> list[str]:
 
 def plot(out: Path) -> None:
     """Draw the figures and write the summary."""
+    from lawjax import plots
+
     table = job_table(out, ("source", "model", "activation", "fit", "domain", "effort", "n", "d", "k", "seed"))
     stored = RunPaths(out).networks
     table = table.with_columns(

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from lawjax import Dataset, TrainingConfig, cli, constructions, data, keys, lower_bounds, memorize, plots, report
+from lawjax import Dataset, TrainingConfig, cli, constructions, data, keys, lower_bounds, memorize, report
 from lawjax.lipschitz import brackets
 from lawjax.sweep.grid import check_positive
 from lawjax.sweep.jobs import Job, job_table, run_jobs
@@ -143,6 +143,8 @@ def _number(value: Any) -> str:
 
 def plot(out: Path) -> None:
     """Draw the figure and write the summary."""
+    from lawjax import plots
+
     table = job_table(out, ("kind", "n", "d", "k", "seed"))
     settings = report.changed(out, PRESETS["paper"], {"n", "d", "k", "quadratic_d", "quadratic_ratios", "seeds"})
     report.write(out, table, {"lower_bounds": plots.lower_bounds(table, settings)}, summary(table))

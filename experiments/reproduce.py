@@ -13,14 +13,15 @@ from pathlib import Path
 import experiment1
 import experiment2
 
-from lawjax import cli
+from lawjax import cli, files
 from lawjax.sweep.paths import RunPaths
 from lawjax.sweep.run import run
-from lawjax.sweep.store import write_atomically
 
 
 def reproduce(out: Path, preset: str = "laptop") -> None:
     """Run and plot both experiments, and gather their figures and summaries in `out`."""
+    cli.check_drawing()
+    cli.check_device()
     summaries = []
     for experiment in (experiment1, experiment2):
         directory = out / experiment.__name__
@@ -28,8 +29,8 @@ def reproduce(out: Path, preset: str = "laptop") -> None:
         experiment.plot(directory)
         for figure in sorted(RunPaths(directory).figures.iterdir()):
             shutil.copyfile(figure, out / figure.name)
-        summaries.append((directory / "summary.md").read_text())
-    write_atomically(out / "summary.md", "\n".join(summaries))
+        summaries.append((directory / "summary.md").read_text(encoding="utf-8"))
+    files.write_text(out / "summary.md", "\n".join(summaries), overwrite=True)
     print(f"Figures 1-3 and summary.md are in {out}.")
 
 

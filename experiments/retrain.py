@@ -20,7 +20,7 @@ from lawjax import cli
 from lawjax.config import TrainingConfig
 from lawjax.errors import UserError
 from lawjax.quantiles import quantiles
-from lawjax.sweep.grid import Grid, NetworkId, WidthRuleGrid
+from lawjax.sweep.grid import NetworkId, grid_of
 from lawjax.sweep.measure import ProbeConfig, measure
 from lawjax.sweep.run import SweepConfig, retrain
 from lawjax.sweep.store import Store
@@ -45,10 +45,9 @@ class Options:
 def stored_config(store: Store) -> SweepConfig:
     """The configuration that a run directory was made with."""
     record = store.read_config()["configuration"]
-    grid = {name: tuple(value) if isinstance(value, list) else value for name, value in record["grid"].items()}
     options = tuple(tuple(option) for option in record["training"]["optimizer_options"])
     return SweepConfig(
-        Grid(**grid) if "k" in grid else WidthRuleGrid(**grid),
+        grid_of(record["grid"]),
         TrainingConfig(**{**record["training"], "optimizer_options": options}),
         ProbeConfig(**record["probes"]),
         record["data_model"],
@@ -58,6 +57,7 @@ def stored_config(store: Store) -> SweepConfig:
 
 def compare(options: Options) -> str:
     """Train a sample of a run's networks alone and say how they differ from the run's."""
+    cli.check_device()
     store = Store(options.dir)
     config = stored_config(store)
     rows = [row for row in store.table().iter_rows(named=True) if row["n"] * row["d"] * row["k"] <= options.largest]

@@ -6,28 +6,73 @@ Mistakes print one sentence and exit with status 2; Ctrl-C exits with 130, havin
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import tyro
 
-from lawjax.errors import UserError
+from lawjax import files
+from lawjax.errors import Stopped, UserError
+
+if TYPE_CHECKING:
+    from lawjax.lipschitz import Certificate
+    from lawjax.network import TwoLayer
 
 
 def guarded(command: Callable[[], Any]) -> None:
     """Run a command; a `UserError` becomes one sentence on standard error and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # what a terminal cannot show is spelt out, and stops nothing
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         command()
     except UserError as error:
         _fail(str(error), 2)
     except OSError as error:
         _fail(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}.", 2)
-    except KeyboardInterrupt:
+    except Stopped:
         _fail("Stopped; run the same command again to go on from here.", 130)
+    except KeyboardInterrupt:
+        _fail("Stopped; what was not written yet is lost.", 130)
+    except Exception as error:
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):  # JAX's word for it
+            raise
+        _fail("This takes more memory than there is; ask for less.", 2)
+
+
+def check_device() -> None:
+    """Refuse, before any work, to compute where JAX has no device for it."""
+    import jax
+
+    try:
+        jax.local_devices()
+    except Exception as error:  # a RuntimeError, or an AssertionError of a plugin that is not there
+        asked = os.environ.get("JAX_PLATFORMS")
+        if asked:
+            raise UserError(f"JAX has no device here for JAX_PLATFORMS={asked}; unset it, or ask for cpu.") from None
+        raise UserError(f"JAX has no device to compute on ({' '.join(str(error).split())}).") from None
+
+
+def check_drawing() -> None:
+    """Refuse, before any work, figures that could not be drawn after it."""
+    try:
+        import matplotlib  # noqa: F401
+    except ValueError:
+        backend = os.environ.get("MPLBACKEND")
+        raise UserError(f"Matplotlib has no backend {backend!r}; unset MPLBACKEND: figures go to files.") from None
+
+
+def _check_counts(**counts: int | None) -> None:
+    """Refuse numbers of which no computer makes so many networks, neurons or steps."""
+    for name, count in counts.items():
+        if count is not None and count >= 2**31:
+            raise UserError(f"--{name} must be below {2**31}, not {count}.")
 
 
 def _fail(message: str, status: int) -> NoReturn:
@@ -62,13 +107,29 @@ class Inspect:
 
         identity = [number for number in (self.n, self.d, self.k, self.seed) if number is not None]
         if len(identity) == 4:
+            check_device()
             print(inspect.describe_network(self.dir, NetworkId(*identity)))
         elif identity:
             raise UserError("Give all of --n, --d, --k and --seed to see one network, or none of them.")
         elif self.rows < 1:
             raise UserError(f"--rows must be at least 1, not {self.rows}.")
         else:
-            print(inspect.describe_run(self.dir, self.rows))
+            with _plain_tables():
+                print(inspect.describe_run(self.dir, self.rows))
+
+
+@contextlib.contextmanager
+def _plain_tables() -> Iterator[None]:
+    """Tables without box-drawing characters where the terminal has none."""
+    import polars as pl
+
+    try:
+        "│┌╞".encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        with pl.Config(tbl_formatting="ASCII_FULL_CONDENSED"):
+            yield
+        return
+    yield
 
 
 @dataclass(frozen=True)
@@ -96,12 +157,12 @@ class Export:
         from lawjax.sweep.grid import NetworkId
         from lawjax.sweep.store import Store
 
-        if self.file.exists():
-            raise UserError(f"{self.file} exists already; choose another name or remove it.")
+        files.check_new(self.file, inputs=[self.dir])
+        check_device()
         store = Store(self.dir)
         store.read_config()
         network = store.network(NetworkId(self.n, self.d, self.k, self.seed))
-        network.save(self.file)
+        network.save(self.file, overwrite=False)
         print(f"{self.file}: {network!r}")
 
 
@@ -110,13 +171,13 @@ class Bracket:
     """Bound Lipschitz constants from both sides: one network's, or those of all networks that a run stored.
 
     Attributes:
-        file: an .npz file with W (k, d), b (k,), a (k,) and, if you like, c and activation; or a run directory, whose
+        file: an .npz file with W (k, d), a (k,) and, if you like, b, c and activation; or a run directory, whose
             table gets columns for R^d and the unit sphere. Stopped, it goes on where it was.
         domain: where: space (R^d), ball or sphere (around 0).
         radius: of the ball or sphere.
         tangential: on the sphere, count only the gradient's part along it.
-        json: print a JSON object with the witness.
-        certificate: where to write what proves the upper bound, for `lawjax check`.
+        json: print a JSON object, with the witness and what proves the upper bound: null where nothing checks it apart.
+        certificate: where to write what proves the upper bound, for `lawjax check`; an existing file is left alone.
     """
 
     file: tyro.conf.Positional[Path]
@@ -128,6 +189,7 @@ class Bracket:
 
     def __call__(self) -> None:
         """Print it."""
+        check_device()
         if self.file.is_dir():
             self._of_run()
         else:
@@ -149,14 +211,21 @@ class Bracket:
         from lawjax.lipschitz import bracket
         from lawjax.network import TwoLayer
 
-        if self.certificate is not None and self.certificate.exists():
-            raise UserError(f"{self.certificate} exists already; choose another name or remove it.")
+        if self.certificate is not None:
+            files.check_new(self.certificate, inputs=[self.file])
         network = TwoLayer.load(self.file)
         if network.W.ndim > 2:
             raise UserError(f"{self.file} holds a stack of networks; save one network a file.")
         found = bracket(network, self.domain, self.radius, self.tangential)
-        if self.certificate is not None:
-            self.certificate.write_text(json.dumps(found.certificate.record(network)) + "\n", encoding="utf-8")
+        try:
+            if self.certificate is not None:
+                files.write_text(self.certificate, json.dumps(found.certificate.record(network)) + "\n")
+        finally:  # what was computed is said, also where it cannot be written
+            self._say(network, found)
+
+    def _say(self, network: TwoLayer, found: Any) -> None:
+        import json
+
         part = "gradient along the sphere" if self.tangential else "Lipschitz constant"
         where = "R^d" if self.domain == "space" else f"the {self.domain} of radius {self.radius:g}"
         if self.json:
@@ -164,7 +233,7 @@ class Bracket:
                 "lower": found.lower,
                 "upper": found.upper if math.isfinite(found.upper) else None,
                 "witness": found.witness.tolist(),
-                "weights": found.certificate.weights.tolist(),
+                "certificate": _record(found.certificate, network),
                 "domain": self.domain,
                 "radius": self.radius,
                 "tangential": self.tangential,
@@ -172,6 +241,14 @@ class Bracket:
             print(json.dumps(record))
         else:
             print(f"{network!r}\n{part} on {where}: between {found.lower:.9g} (a point) and {found.upper:.9g} (proved)")
+
+
+def _record(certificate: Certificate, network: TwoLayer) -> dict[str, Any] | None:
+    """What proves the upper bound; None where that cannot be checked apart."""
+    try:
+        return certificate.record(network)
+    except UserError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -208,7 +285,7 @@ class Check:
 
         if self.certificate is not None:
             raise UserError(f"{self.file} is a folder: its certificates are looked for there, so name none.")
-        networks = sorted(self.file.rglob("*.npz"))
+        networks = files.below(self.file, ".npz")
         if not networks:
             raise UserError(f"{self.file} has no networks NAME.npz to check.")
         failed = 0
@@ -229,7 +306,7 @@ class Construct:
 
     Attributes:
         name: linear (3.1), caps (3.2), ramps, grouped-caps (3.3), clustered-caps, tensor (3.4) or exact-tensor.
-        file: where to write; an existing file is left alone.
+        file: where to write; existing files are left alone.
         n: number of points.
         d: dimension.
         k: number of groups, for grouped-caps and clustered-caps; the others have widths of their own.
@@ -257,9 +334,9 @@ class Construct:
 
         from lawjax import constructions, data, keys
 
-        for path in filter(None, (self.file, self.data)):
-            if path.exists():
-                raise UserError(f"{path} exists already; choose another name or remove it.")
+        files.check_new(*filter(None, (self.file, self.data)))
+        _check_counts(n=self.n, d=self.d, k=self.k)
+        check_device()
         grouped = self.name in ("grouped-caps", "clustered-caps")
         if (self.k is None) == grouped:
             raise UserError(f"{self.name} {'needs' if grouped else 'has a width of its own, so it takes no'} --k.")
@@ -270,10 +347,10 @@ class Construct:
             built = constructions.tensor(points, self.order, self.name == "exact-tensor")
         else:
             built = getattr(constructions, self.name)(points)
-        built.network.save(self.file)
+        contents = {self.file: built.network.as_npz()}
         if self.data is not None:
-            with self.data.open("wb") as file:
-                np.savez_compressed(file, x=np.asarray(points.x), y=np.asarray(points.y))
+            contents[self.data] = files.npz(x=np.asarray(points.x), y=np.asarray(points.y))
+        files.write_all(contents)
         print(built)
 
 
@@ -284,7 +361,8 @@ class Bounds:
     Attributes:
         file: the data set, an .npz file with x (n, d) and y (n,) of -1 and +1.
         k: number of neurons.
-        activation: of the networks, such as relu or power:2.
+        activation: of the networks: identity, relu, leaky_relu, abs, tanh, softplus, gelu, power:p (t^p) or
+            polynomial:c0,c1,... (c0 + c1 t + ...).
         network: an .npz file of a network, to add the bounds that look at it.
     """
 
@@ -298,6 +376,8 @@ class Bounds:
         from lawjax import data, lower_bounds
         from lawjax.network import TwoLayer
 
+        _check_counts(k=self.k)
+        check_device()
         points = data.load(self.file)
         found = lower_bounds.all(points, self.k, self.activation)
         if self.network is not None:
@@ -311,7 +391,8 @@ class Frontier:
 
     Attributes:
         file: the data set, an .npz file with x (n, d) and y (n,) of -1 and +1.
-        network: where to write the network, an .npz file; its certificate goes beside it, ending in .json.
+        network: where to write the network, an .npz file; its certificate goes beside it, ending in .json. Existing
+            files are left alone.
         k: number of neurons.
         epsilon: mean square error that is allowed; 0 for an exact fit.
         activation: relu, leaky_relu, abs, tanh, softplus, gelu or power:2.
@@ -340,30 +421,46 @@ class Frontier:
         from tqdm import tqdm
 
         from lawjax import data, frontier, keys
+        from lawjax.frontier.config import ACTIVATIONS
 
-        certificate = self.network.with_suffix(".json")
-        for path in (self.network, certificate):
-            if path.exists():
-                raise UserError(f"{path} exists already; choose another name or remove it.")
+        certificate = self._certificate()
+        _check_counts(k=self.k, steps=self.steps, starts=self.starts)
+        if self.activation not in ACTIVATIONS:
+            known = ", ".join(ACTIVATIONS)
+            raise UserError(f"The search is for an activation among {known}, not {self.activation!r}.")
+        check_device()
         config = frontier.FrontierConfig(
             self.epsilon, self.activation, self.domain, self.radius, self.steps, self.starts
         )
         points = data.load(self.file)
         problem = frontier.Problem(points, self.k, keys.weights_key(points.n, points.d, self.seed))
-        with tqdm(total=config.steps * config.starts, unit=" steps", disable=None) as bar:
+        with (
+            tqdm(total=config.steps * config.starts, unit=" steps", disable=None) as bar,
+            keys.settled(x64=False),
+        ):
             [found] = frontier.search_all([problem], config, bar.update)
         if not found.fitted:
             raise UserError(
                 f"No start fits: the best has loss {found.loss:.3g}, |f(x_i) - y_i| up to {found.fit_error:.3g}. "
                 "Ask for more neurons, starts or steps."
             )
-        found.network.save(self.network)  # first, as a bound may be beyond what can be checked
-        record = found.bracket.certificate.record(found.network)
-        certificate.write_text(json.dumps(record) + "\n", encoding="utf-8")
-        print(
-            f"{found.network!r}\nloss {found.loss:.6g}, |f(x_i) - y_i| at most {found.fit_error:.3g}; "
-            f"Lipschitz constant between {found.bracket.lower:.9g} (a point) and {found.bracket.upper:.9g} (proved)"
-        )
+        found.network.save(self.network, overwrite=False)  # first, as a bound may be beyond what can be checked
+        try:
+            files.write_text(certificate, json.dumps(found.bracket.certificate.record(found.network)) + "\n")
+        finally:
+            print(
+                f"{found.network!r}\nloss {found.loss:.6g}, |f(x_i) - y_i| at most {found.fit_error:.3g}; Lipschitz "
+                f"constant between {found.bracket.lower:.9g} (a point) and {found.bracket.upper:.9g} (proved)"
+            )
+
+    def _certificate(self) -> Path:
+        """Where the certificate goes, once it is sure that both files can be written."""
+        files.check_new(self.network, inputs=[self.file])
+        certificate = self.network.with_suffix(".json")
+        if certificate == self.network:
+            raise UserError(f"{self.network} is where the certificate goes; give the network a name ending in .npz.")
+        files.check_new(certificate, inputs=[self.file])
+        return certificate
 
 
 def main() -> None:
@@ -420,7 +517,10 @@ def _experiment(
         description=description,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
     )
+    if options.stage in ("all", "plot"):
+        check_drawing()
     if options.stage in ("all", "run"):
+        check_device()
         run(options.sweep, options.out, parse_shard(options.shard))
     if options.stage in ("all", "plot"):
         plot(options.out)

@@ -1,4 +1,4 @@
-"""The one exception for mistakes a user can mend: its message is a sentence that says what was wrong and what to do."""
+"""The exceptions that end a command with a sentence: mistakes a user can mend, and Ctrl-C with something stored."""
 
 
 class UserError(ValueError):
@@ -6,3 +6,7 @@ class UserError(ValueError):
 
     The command line prints the message alone, without a traceback, and exits with status 2.
     """
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C where something was stored: the same command goes on from there."""

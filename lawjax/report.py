@@ -6,16 +6,17 @@ import dataclasses
 import json
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
-from matplotlib.figure import Figure
 
-from lawjax import plots
+from lawjax import files
 from lawjax.errors import UserError
-from lawjax.plots.settings import changed_text, value_text
 from lawjax.sweep.paths import RunPaths
-from lawjax.sweep.store import Store, write_atomically, write_table_atomically
+from lawjax.sweep.store import Store, write_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class _Network(Protocol):
@@ -30,10 +31,11 @@ def write_network(folder: Path, name: str, network: _Network, certificate: dict[
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        network.save(folder / f"{name}.npz")
+        with files.being_written(folder / f"{name}.npz", overwrite=True) as written:
+            network.save(written)
     except OSError as error:
         raise UserError(f"{folder / name}.npz cannot be written ({error.strerror or error}).") from None
-    write_atomically(folder / f"{name}.json", json.dumps(certificate) + "\n")
+    files.write_text(folder / f"{name}.json", json.dumps(certificate) + "\n", overwrite=True)
 
 
 def fit_text(fit: Callable[..., Any], *data: Any) -> str:
@@ -58,6 +60,8 @@ def changed(out: Path, usual: Any, drawn: Collection[str]) -> str:
     Raises:
         UserError: it is no run directory.
     """
+    from lawjax.plots.settings import changed_text, value_text  # with them comes Matplotlib
+
     stored = Store(out).read_config()["configuration"]
     expected = json.loads(json.dumps(dataclasses.asdict(usual)))
     differing = [name for name in expected if name not in drawn and stored.get(name, expected[name]) != expected[name]]
@@ -76,9 +80,11 @@ def write(out: Path, table: pl.DataFrame, figures: Mapping[str, Figure], summary
     Raises:
         UserError: something cannot be written.
     """
+    from lawjax import plots
+
     paths = RunPaths(out)
     for name, figure in figures.items():
         plots.save(figure, paths.figures / f"{name}.png")
-    write_table_atomically(paths.table, table)
-    write_atomically(paths.summary, summary)
+    write_table(paths.table, table)
+    files.write_text(paths.summary, summary, overwrite=True)
     print(summary)

@@ -14,9 +14,11 @@ import pytest
 import small_sweep
 from small_sweep import CONFIG, assert_one_sentence
 
-from lawjax import TwoLayer, UserError, cli, data
+from lawjax import TwoLayer, UserError, cli, data, frontier, lipschitz
+from lawjax.errors import Stopped
 from lawjax.sweep.grid import NetworkId
-from lawjax.sweep.store import Store
+from lawjax.sweep.run import as_record
+from lawjax.sweep.store import Store, write_table
 
 NAME = NetworkId(60, 20, 40, 1)
 IDENTITY = ("--n", "60", "--d", "20", "--k", "40", "--seed", "1")
@@ -92,6 +94,20 @@ def test_inspect_shows_one_network(finished, lawjax):
     np.testing.assert_allclose(norm, np.sqrt((f.W.astype(np.float64) ** 2).sum()), rtol=1e-5)
 
 
+def test_inspect_says_how_many_of_the_networks_asked_for_are_there(finished, tmp_path, lawjax):
+    """A run that was begun has none of its networks; published results have the table in one file, and no parts."""
+    with Store(tmp_path / "run").opened(as_record(CONFIG)):
+        pass
+    status, out, _ = lawjax("inspect", tmp_path / "run")
+    assert status == 0 and out.endswith("\nnetworks       0 of 12 stored here\n")
+    write_table(tmp_path / "run" / "table.parquet", Store(finished).table())
+    status, out, _ = lawjax("inspect", tmp_path / "run", "--rows", "3")
+    assert status == 0 and "\nnetworks       0 of 12 stored here\ntable          12 rows in table.parquet: " in out
+    assert "... and 9 more; --rows 12 shows all" in out
+    (tmp_path / "run" / "table.parquet").write_text("no table")
+    assert_failed(lawjax("inspect", tmp_path / "run"), "table.parquet cannot be read")
+
+
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
@@ -150,6 +166,168 @@ def test_export_refuses_what_it_cannot_write(finished, tmp_path, lawjax):
     assert not file.exists()
 
 
+# Files are checked before the work: what cannot be written, and what would be written over
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """Any search or bracket is a failure."""
+    for module, name in ((frontier, "search_all"), (lipschitz, "bracket"), (data, "sphere")):
+        monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("it went to work"))
+    monkeypatch.setitem(data.MODELS, "sphere", data.sphere)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        *[
+            (("construct", "caps", "f.npz", "--n", "5", "--d", "20", "--data", path), "are one file")
+            for path in ("f.npz", "./f.npz", "folder/../f.npz", "link/f.npz")
+        ],
+        (("construct", "caps", "f.npz", "--n", "5", "--d", "20", "--data", "no/d.npz"), "No such file or directory"),
+        (("construct", "caps", "no/f.npz", "--n", "5", "--d", "20"), "No such file or directory"),
+        (("construct", "caps", "data.npz/f.npz", "--n", "5", "--d", "20"), "Not a directory"),
+        (("construct", "caps", "dangling", "--n", "5", "--d", "20"), "exists already"),
+        (("construct", "caps", "", "--n", "5", "--d", "20"), "exists already"),
+        (("construct", "caps", "x" * 300, "--n", "5", "--d", "20"), "File name too long"),
+        (("frontier", "data.npz", "s.json", "--k", "3"), "is where the certificate goes"),
+        (("frontier", "data.npz", "data.npz", "--k", "3"), "is what the command reads"),
+        (("frontier", "data.npz", "no/s.npz", "--k", "3"), "No such file or directory"),
+        (("frontier", "data.npz", "data.v2", "--k", "3"), "data.json exists already"),
+        (("frontier", "data.npz", ".", "--k", "3"), "exists already"),
+        (("frontier", "data.npz", "/", "--k", "3"), "exists already"),
+        (("bracket", "network.npz", "--certificate", "no/c.json"), "No such file or directory"),
+        (("bracket", "network.npz", "--certificate", "network.npz"), "is what the command reads"),
+        (("bracket", "network.npz", "--certificate", "link/./network.npz"), "is what the command reads"),
+        (("bracket", "network.npz", "--certificate", "dangling"), "exists already"),
+        (("export", ".", "no/f.npz", *IDENTITY), "No such file or directory"),
+        (("export", ".", "data.npz", *IDENTITY), "exists already"),
+    ],
+)
+def test_outputs_are_checked_before_the_work(tmp_path, monkeypatch, lawjax, no_work, arguments, match):
+    monkeypatch.chdir(tmp_path)
+    TwoLayer(np.eye(2), np.zeros(2), np.ones(2)).save("network.npz")
+    np.savez("data.npz", x=np.eye(2), y=np.array([1, -1]))
+    Path("data.json").write_text("mine")
+    Path("folder").mkdir()
+    Path("link").symlink_to(".")
+    Path("dangling").symlink_to("nowhere")
+    before = {path: path.read_bytes() for path in Path().iterdir() if path.is_file()}
+    outcome = lawjax(*arguments)
+    assert outcome[0] == 2 and outcome[1] == "" and re.search(match, outcome[2]), outcome
+    assert_one_sentence(outcome[2][:-1])
+    assert {path: path.read_bytes() for path in Path().iterdir() if path.is_file()} == before
+    assert sorted(path.name for path in Path().iterdir() if not path.is_file()) == ["dangling", "folder", "link"]
+
+
+def no_space(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_that_fills_up_costs_no_result_and_leaves_nothing(tmp_path, monkeypatch, lawjax):
+    """The bracket is printed, the networks are gone with a sentence; the same command can be given again."""
+    monkeypatch.chdir(tmp_path)
+    TwoLayer(np.eye(2), np.zeros(2), np.ones(2)).save("network.npz")
+    built = ("construct", "caps", "f.npz", "--n", "5", "--d", "20", "--data", "d.npz")
+    bracketed = ("bracket", "network.npz", "--certificate", "c.json")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", no_space)
+        assert_failed(lawjax(*built), "No space left on device")
+        status, out, errors = lawjax(*bracketed)
+        assert (status, errors) == (2, "lawjax: c.json cannot be written (No space left on device).\n")
+        assert "(a point) and" in out
+    assert os.listdir() == ["network.npz"]
+    assert lawjax(*built)[0] == lawjax(*bracketed)[0] == 0
+    assert lawjax("check", "network.npz", "c.json")[0] == 0
+    assert sorted(os.listdir()) == ["c.json", "d.npz", "f.npz", "network.npz"]
+
+
+def test_frontier_says_that_a_stopped_search_stored_nothing(points, tmp_path, monkeypatch, lawjax):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(frontier, "search_all", stop)
+    outcome = lawjax("frontier", points, tmp_path / "f.npz", "--k", "3", "--steps", "5")
+    assert outcome[0] == 130 and outcome[2].endswith("lawjax: Stopped; what was not written yet is lost.\n")
+    assert not (tmp_path / "f.npz").exists()
+
+
+# What the environment says
+
+
+@pytest.mark.parametrize(
+    ("flags", "arguments", "match"),
+    [
+        ({"JAX_PLATFORMS": "nonsense"}, ("bracket", "f.npz"), "JAX_PLATFORMS=nonsense; unset it"),
+        ({"JAX_PLATFORMS": "cuda,tpu"}, ("construct", "caps", "new.npz", "--n", "5", "--d", "20"), "=cuda,tpu; unset"),
+    ],
+)
+def test_a_platform_that_is_not_there_is_one_sentence(tmp_path, monkeypatch, flags, arguments, match):
+    monkeypatch.chdir(tmp_path)
+    TwoLayer(np.eye(2), np.zeros(2), np.ones(2)).save("f.npz")
+    for name, value in flags.items():
+        monkeypatch.setenv(name, value)
+    done = program(*arguments)
+    assert_failed((done.returncode, done.stdout, done.stderr), match)
+    assert os.listdir() == ["f.npz"]
+
+
+def test_a_terminal_without_unicode_gets_what_it_can_show(finished, tmp_path, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    np.savez(tmp_path / "data.npz", x=np.eye(2), y=np.array([1, -1]))
+    listed = program("inspect", finished, "--rows", "3")
+    assert (listed.returncode, listed.stderr) == (0, "") and "| 40 | 20 | 2  |" in listed.stdout
+    bounds = program("bounds", tmp_path / "data.npz", "--k", "3")
+    assert (bounds.returncode, bounds.stderr) == (0, "") and r"L \u2016a\u2016" in bounds.stdout
+    assert program("--help").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (("construct", "caps", "f.npz", "--d", "20", "--n"), "--n must be below"),
+        (("construct", "caps", "f.npz", "--n", "5", "--d"), "--d must be below"),
+        (("construct", "grouped-caps", "f.npz", "--n", "5", "--d", "20", "--k"), "--k must be below"),
+        (("construct", "caps", "f.npz", "--n", "5", "--d", "20", "--seed"), "seed must be a whole number"),
+        (("construct", "tensor", "f.npz", "--n", "5", "--d", "20", "--order"), "power:9999"),
+        (("bounds", "data.npz", "--k"), "--k must be below"),
+        (("frontier", "data.npz", "f.npz", "--k"), "--k must be below"),
+        (("frontier", "data.npz", "f.npz", "--k", "3", "--steps"), "--steps must be below"),
+        (("frontier", "data.npz", "f.npz", "--k", "3", "--starts"), "--starts must be below"),
+        (("frontier", "data.npz", "f.npz", "--k", "3", "--seed"), "seed must be a whole number"),
+    ],
+)
+def test_numbers_of_twenty_digits_are_one_sentence(tmp_path, monkeypatch, lawjax, arguments, match):
+    monkeypatch.chdir(tmp_path)
+    np.savez("data.npz", x=np.eye(2), y=np.array([1, -1]))
+    assert_failed(lawjax(*arguments, "99999999999999999999"), match)
+    assert os.listdir() == ["data.npz"]
+
+
+def test_numbers_of_twenty_digits_name_no_network(finished, tmp_path, lawjax):
+    many = "99999999999999999999"
+    identity = ("--n", many, "--d", "20", "--k", "40", "--seed", "1")
+    assert_failed(lawjax("inspect", finished, *identity), f"no network with n={many}")
+    assert_failed(lawjax("export", finished, tmp_path / "f.npz", *identity), f"no network with n={many}")
+    assert lawjax("inspect", finished, "--rows", many)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["[a]*?.npz", "~", "a\\b", "ü", "a\udcff"])
+def test_any_path_will_do(finished, tmp_path, lawjax, name):
+    folder = tmp_path / f"run [{name}]"
+    shutil.copytree(finished, folder)
+    assert "networks       12 of 12: " in lawjax("inspect", folder)[1]
+    status, out, _ = lawjax("export", folder, tmp_path / name, *IDENTITY)
+    assert status == 0 and "TwoLayer(k=40" in out
+    (tmp_path / "certified").mkdir()
+    (tmp_path / name).rename(tmp_path / "certified" / f"{name}.npz")
+    network, certificate = (tmp_path / "certified" / f"{name}.{ending}" for ending in ("npz", "json"))
+    assert lawjax("bracket", network, "--certificate", certificate)[0] == 0
+    assert lawjax("check", network, certificate)[0] == 0
+    assert "1 of 1 networks" in lawjax("check", tmp_path / "certified")[1]
+
+
 # Help and malformed command lines
 
 
@@ -181,7 +359,7 @@ def test_construct_writes_a_network_and_its_data(tmp_path, lawjax):
         (("bounds", "none.npz", "--k", "3"), "cannot be read"),
         (("bounds", "network.npz", "--k", "3"), "x \\(n, d\\) and y"),
         (("bounds", "data.npz", "--k", "0"), "k >= 1"),
-        (("bounds", "data.npz", "--k", "3", "--activation", "spline"), "activation"),
+        (("bounds", "data.npz", "--k", "3", "--activation", "spline"), "activation.*identity, relu.*power:p"),
         (("bounds", "labels.npz", "--k", "3"), "Labels"),
     ],
 )
@@ -236,7 +414,9 @@ def test_frontier_and_check_name_mistakes(points, tmp_path, lawjax):
     target = tmp_path / "f.npz"
     status, out, errors = lawjax("frontier", points, target, "--k", "1", "--steps", "50", "--epsilon", "1e-4")
     assert status == 2 and "No start fits" in errors and not target.exists()
-    assert_failed(lawjax("frontier", points, target, "--k", "8", "--activation", "spline"), "activation")
+    for unknown in ("spline", "identity", "power:3"):
+        refused = lawjax("frontier", points, target, "--k", "8", "--activation", unknown)
+        assert_failed(refused, "activation.*relu, leaky_relu, abs, tanh, softplus, gelu, power:2, not")
     assert_failed(lawjax("frontier", points, target, "--k", "8", "--activation", "power:2"), "unbounded")
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -251,6 +431,8 @@ def test_frontier_and_check_name_mistakes(points, tmp_path, lawjax):
         (("--help",), ("inspect", "export", "bracket", "check", "construct", "bounds", "frontier")),
         (("inspect", "--help"), ("--seed", "--rows", "run directory")),
         (("export", "--help"), ("--seed", ".npz")),
+        (("bounds", "--help"), ("identity, relu, leaky_relu, abs", "softplus, gelu, power:p", "polynomial:")),
+        (("frontier", "--help"), ("relu, leaky_relu, abs, tanh, softplus, gelu or power:2",)),
     ],
 )
 def test_help_says_what_there_is(lawjax, arguments, words):
@@ -304,7 +486,10 @@ def raises(error):
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 2, "No space left on device."),
         (PermissionError(errno.EACCES, "Permission denied", "f"), 2, "Permission denied (f)."),
         (OSError("odd"), 2, "odd."),
-        (KeyboardInterrupt(), 130, "Stopped; run the same command again to go on from here."),
+        (Stopped(), 130, "Stopped; run the same command again to go on from here."),
+        (KeyboardInterrupt(), 130, "Stopped; what was not written yet is lost."),
+        (MemoryError(), 2, "This takes more memory than there is; ask for less."),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 2, "This takes more memory than there is; ask for less."),
     ],
 )
 def test_mistakes_are_one_sentence_and_an_exit_status(monkeypatch, capsys, error, status, message):

@@ -133,7 +133,7 @@ BAD = {
     "--step-limit 0": "step_limit",
     "--activation nope": "activation",
     "--dtype float16": "dtype",
-    "--optimizer nope": "optimiser 'nope'",
+    "--optimizer nope": "optimiser 'nope'; use one of adabelief, adadelta, adagrad, adam, adamax, adamaxw, adamw",
     "--optimizer lamb": "mixes coordinates",
     "--batch-size 100000": "batch_size",
     "--batch-size 1": "batch_size",
@@ -143,6 +143,16 @@ BAD = {
     "--shard 3/2": "shard",
     "--shard 0/0": "shard",
     "--shard half": "shard",
+    "--shard ²/2": "shard",
+    "--shard ١/٢": "shard",
+    "--shard 1/99999999999999999999": "shard",
+    "--n 99999999999999999999": "grid's n",
+    "--d 99999999999999999999": "grid's d",
+    "--seeds 99999999999999999999": "grid's seeds",
+    "--step-limit 99999999999999999999": "step_limit",
+    "--points 99999999999999999999": "points",
+    "--ascent-steps 99999999999999999999": "ascent_steps",
+    "--batch-size 99999999999999999999": "batch_size",
 }
 
 
@@ -179,6 +189,31 @@ def test_bad_values_in_a_process_of_its_own(tmp_path):
         )
         assert (done.returncode, done.stdout) == (2, "")
         assert_one_sentence(unboxed(done.stderr))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", [path.stem for path in EXPERIMENTS.glob("*.py") if path.stem != "retrain"])
+@pytest.mark.parametrize(
+    ("flag", "value", "match"),
+    [
+        ("JAX_PLATFORMS", "nonsense", "no device here for JAX_PLATFORMS=nonsense"),
+        ("MPLBACKEND", "nonsense", "no backend 'nonsense'; unset MPLBACKEND"),
+    ],
+)
+def test_an_environment_in_which_nothing_can_be_made_is_one_sentence(name, flag, value, match, tmp_path):
+    """Before anything is trained, also where a script imports what the environment breaks."""
+    arguments = [] if name == "reproduce" else ["--preset", "smoke", "--out", "run"]
+    done = subprocess.run(
+        [sys.executable, str(EXPERIMENTS / f"{name}.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+        env={**os.environ, flag: value},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert_one_sentence(done.stderr[:-1])
+    assert match in done.stderr
     assert not list(tmp_path.iterdir())
 
 

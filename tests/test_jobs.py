@@ -9,12 +9,15 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import polars as pl
 import pytest
 from small_sweep import assert_one_sentence
 
 from lawjax import UserError, fits
+from lawjax.errors import Stopped
 from lawjax.sweep.grid import CapacityGrid, NetworkId
+from lawjax.sweep.inspect import describe_run
 from lawjax.sweep.jobs import job_table, run_jobs
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -52,6 +55,49 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path):
         run_jobs(tmp_path, {"a": 1}, JOBS, measure, shard, progress=False)
     assert len(calls) == 5
     assert len(job_table(tmp_path, ("kind", "n"))) == 4
+
+
+def test_going_on_is_promised_only_where_something_was_stored(tmp_path):
+    def run_until(stored):
+        def measure(kind, n):
+            if len(list(tmp_path.glob("results/*"))) == stored:
+                raise KeyboardInterrupt
+            return {}
+
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            run_jobs(tmp_path, {"a": 1}, JOBS, measure, progress=False)
+        return stopped.type
+
+    assert [run_until(stored) for stored in (0, 1, 3)] == [KeyboardInterrupt, Stopped, Stopped]
+
+
+def test_jobs_measure_under_settled_numbers(tmp_path):
+    """What a job draws hangs on its key alone."""
+
+    def measure(kind, n):
+        return {"drawn": float(jax.random.normal(jax.random.key(n)))}
+
+    run_jobs(tmp_path / "usual", {"a": 1}, JOBS, measure, progress=False)
+    with jax.enable_x64(True), jax.threefry_partitionable(False):
+        run_jobs(tmp_path / "other", {"a": 1}, JOBS, measure, progress=False)
+    tables = [job_table(tmp_path / name, ("kind", "n")) for name in ("usual", "other")]
+    assert tables[0].equals(tables[1])
+
+
+def test_inspect_counts_the_jobs_that_are_done(tmp_path):
+    def measure(kind, n):
+        if kind != "one":
+            raise KeyboardInterrupt
+        return [{"i": i} for i in range(n)]
+
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(tmp_path, {"a": 1}, JOBS, lambda kind, n: measure("none", n), progress=False)
+    assert "\njobs           0 of 4 stored here" in describe_run(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(tmp_path, {"a": 1}, JOBS, measure, progress=False)
+    text = describe_run(tmp_path, rows=5)
+    assert "\njobs           2 of 4 stored here\n" in text and "... and 7 more; --rows 12 shows all" in text
+    assert len([line for line in text.splitlines() if line.startswith("│ one")]) == 5
 
 
 def test_mistakes_are_named(tmp_path):

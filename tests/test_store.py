@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ from small_sweep import CONFIG, PROBES, assert_one_sentence, assert_same_tables
 from lawjax import UserError, pack
 from lawjax.sweep import checkpoints, store
 from lawjax.sweep.grid import Grid, NetworkId, WidthRuleGrid
+from lawjax.sweep.measure import BRACKETS
 from lawjax.sweep.run import as_record, run
 from lawjax.sweep.store import SCHEMA, Store
 
@@ -168,12 +170,67 @@ def test_damaged_networks_are_refused(copy):
 
 
 def test_the_table_in_one_file_is_the_table(copy, table):
-    store.write_table_atomically(copy / "table.parquet", Store(copy).table())
+    store.write_table(copy / "table.parquet", Store(copy).table())
     assert_frame_equal(pl.read_parquet(copy / "table.parquet"), table, check_exact=True)
     refused(
-        lambda: store.write_table_atomically(copy / "absent" / "table.parquet", Store(copy).table()),
+        lambda: store.write_table(copy / "absent" / "table.parquet", Store(copy).table()),
         "cannot be written",
     )
+
+
+# Any path that a file system allows
+
+PATHS = ("exp[1]", "*", "?xp1", "~", "file:", "s3:", "a\\b", "n=3", "a b", "ü", "a\nb", "-x", "a\udcff")
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_run_is_read_wherever_it_is_and_no_other_for_it(finished, table, tmp_path, monkeypatch, name):
+    """Beside it stand a run that its name would match as a pattern, and a folder that would take its writes."""
+    other = shutil.copytree(finished, tmp_path / "exp1")
+    [part] = Store(other).paths.part_names()
+    store.write_table(Store(other).paths.part(part), table.with_columns(steps=pl.lit(-1, pl.Int64)))
+    root = shutil.copytree(finished, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pack, "advance", lambda *_: pytest.fail("a finished run was trained again"))
+    for place in (root, Path(name), Path(os.fsdecode(os.fsencode(name)))):
+        assert_frame_equal(run(CONFIG, place, progress=False), table, check_exact=True)
+        f = Store(place).network(NAME)
+        assert np.array_equal(f.W, Store(finished).network(NAME).W)
+        assert len(Store(place).networks(part)) == len(
+            checkpoints.stored_networks(Store(place).paths.part_networks(part))
+        )
+        [row] = table.filter(**NAME._asdict()).iter_rows(named=True)
+        Store(place).commit("abc-0000", [{**row, "seed": 99}], {NAME._replace(seed=99): f}, (np.ones(3),))
+        assert np.array_equal(Store(place).network(NAME._replace(seed=99)).W, f.W)
+        [back] = checkpoints.load_arrays(Store(place).paths.snapshot("abc-0000"), (np.zeros(3),))
+        assert back.tolist() == [1.0, 1.0, 1.0]
+        Store(place).add_brackets("abc-0000", [{**NAME._replace(seed=99)._asdict(), **dict.fromkeys(BRACKETS, 7.0)}])
+        assert Store(place).table().filter(seed=99)["upper_space"].to_list() == [7.0]
+        store.write_table(Store(place).paths.table, table)
+        assert_frame_equal(Store(place).whole_table(), table, check_exact=True)
+        for made in ("part", "part_networks", "snapshot", "part_brackets"):
+            made = getattr(Store(place).paths, made)("abc-0000")
+            shutil.rmtree(made) if made.is_dir() else made.unlink()
+    assert sorted(os.listdir()) == sorted(["exp1", name])
+
+
+def test_a_run_is_made_and_continued_in_a_folder_of_any_name(table, tmp_path, monkeypatch):
+    """Trained with a pack in flight stored at every look, stopped, and taken up again."""
+    root = tmp_path / "runs [1]*?" / "a\\b"
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints, "save_networks", no_space)
+        refused(lambda: run(CONFIG, root, checkpoint_seconds=0.0, progress=False), "Could not write")
+    assert_same_tables(run(CONFIG, root, checkpoint_seconds=0.0, progress=False), table)
+    assert np.array_equal(Store(root).network(NAME).W.shape, (20, 20))
+    assert [path.name for path in (tmp_path / "runs [1]*?").iterdir()] == ["a\\b"]
+
+
+def test_a_folder_of_rows_that_cannot_be_read_is_not_an_empty_one(copy):
+    """Searched by a pattern it would be passed over, and everything trained again."""
+    results = Store(copy).paths.results
+    shutil.rmtree(results)
+    results.write_text("a file")
+    refused(Store(copy).table, "results cannot be read")
 
 
 # What a killed process leaves
@@ -258,9 +315,7 @@ def test_a_commit_that_fails_leaves_what_was_stored(copy, table, monkeypatch, fa
             patched.setattr(pl.DataFrame, "write_parquet", no_space)
         else:
             replace = os.replace
-            patched.setattr(
-                store.os, "replace", lambda a, b: no_space() if str(b).endswith("parquet") else replace(a, b)
-            )
+            patched.setattr(os, "replace", lambda a, b: no_space() if str(b).endswith("parquet") else replace(a, b))
         refused(
             lambda: Store(copy).commit("abc-0000", rows, {NAME._replace(seed=99): f}, (np.ones(3),), first),
             "Could not write to .*No space left on device.*what was stored before is kept",
@@ -355,12 +410,3 @@ def test_a_directory_that_may_not_be_written_is_refused(tmp_path):
         pytest.skip("this user may write everywhere")
     refused(lambda: run(CONFIG, tmp_path / "run", progress=False), "cannot be used as a run directory")
     (tmp_path / "run").chmod(0o700)
-
-
-def test_a_text_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    store.write_atomically(tmp_path / "summary.md", "first\n")
-    with monkeypatch.context() as patched:
-        patched.setattr(store.os, "replace", no_space)
-        refused(lambda: store.write_atomically(tmp_path / "summary.md", "second\n"), "No space left on device")
-    assert (tmp_path / "summary.md").read_text() == "first\n"
-    refused(lambda: store.write_atomically(tmp_path / "absent" / "x", ""), "cannot be written")

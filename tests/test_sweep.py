@@ -1,9 +1,11 @@
 """The sweep: one row for each network asked for, the same numbers however often it was stopped, killed or split."""
 
+import _thread
 import dataclasses
 import itertools
 import json
 import math
+import shutil
 import signal
 import threading
 import time
@@ -19,15 +21,16 @@ from polars.testing import assert_frame_equal
 from small_sweep import CONFIG, PROBES, STUCK, TRAINING, assert_one_sentence, assert_same_tables
 
 from lawjax import UserError, data, keys, loss_curve, pack, training
+from lawjax.errors import Stopped
 from lawjax.lipschitz import max_random_gradient
 from lawjax.network import TwoLayer
 from lawjax.pack import PackShape
 from lawjax.sweep import checkpoints, plan, store
 from lawjax.sweep.brackets import bracket_run
-from lawjax.sweep.grid import WIDTH_RULES, Grid, NetworkId, WidthRuleGrid
+from lawjax.sweep.grid import WIDTH_RULES, CapacityGrid, Grid, NetworkId, WidthRuleGrid, grid_of
 from lawjax.sweep.measure import BRACKETS, COLUMNS, measure
 from lawjax.sweep.run import SweepConfig, _UnitRun, dataset, retrain, run
-from lawjax.sweep.store import SCHEMA, Store
+from lawjax.sweep.store import SCHEMA, Store, write_table
 
 SIZES = st.lists(st.integers(1, 30), min_size=1, max_size=4).map(tuple)
 
@@ -52,6 +55,24 @@ def test_the_width_rules_are_k_equal_n_and_k_equal_10n_over_d(n, d, seeds):
         [other] = widths - {n} or {n}
         assert abs(other - 10 * n / dimension) <= 0.5 or (other == 1 and 10 * n < dimension)
         assert widths == {rule(n, dimension) for rule in WIDTH_RULES.values()}
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [Grid((40, 60), (20,), (2, 20), 3), WidthRuleGrid(60, (10, 20), 2), CapacityGrid((20,), (2, 8), (0.5, 1.0), 2)],
+)
+def test_a_grid_is_known_by_the_fields_it_is_stored_with(grid):
+    stored = json.loads(json.dumps(dataclasses.asdict(grid)))
+    assert grid_of(stored) == grid
+    with pytest.raises(UserError, match="No grid has the fields"):
+        grid_of({**stored, "epochs": 3})
+
+
+@pytest.mark.parametrize("many", [2**31, 10**20])
+def test_sizes_of_which_there_can_be_none_are_refused(many):
+    for changes in ({"n": (many,)}, {"d": (3, many)}, {"k": (many,)}, {"seeds": many}):
+        with pytest.raises(UserError, match=f"The grid's {next(iter(changes))} must be whole numbers from 1 to"):
+            Grid(**{"n": (40,), "d": (20,), "k": (2,), **changes})
 
 
 def test_the_width_rules_known_values():
@@ -529,6 +550,46 @@ def test_ctrl_c_stores_what_is_in_training_and_says_so_in_one_sentence(whole):
     small_sweep.finish(small_sweep.start(root, log, checkpoint_seconds=60))
     assert "restored" in log.read_text()
     assert_same_tables(Store(root).table(), expected)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_going_on_is_promised_only_where_everything_was_stored(tmp_path, monkeypatch, times):
+    """The first Ctrl-C waits until what is in training is stored, a second one does not."""
+
+    def interrupted(self, stop):
+        time.sleep(0.5)  # until the main thread waits for this one
+        _thread.interrupt_main()
+        stop.wait()
+        if times == 2:
+            _thread.interrupt_main()
+            time.sleep(1.0)
+
+    monkeypatch.setattr(_UnitRun, "run", interrupted)
+    one_worker = dataclasses.replace(plan.DEVICES["cpu"], workers=1)
+    monkeypatch.setitem(plan.DEVICES, jax.default_backend(), one_worker)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        run(CONFIG, tmp_path, progress=False)
+    assert (stopped.type is Stopped) == (times == 1)
+
+
+def test_brackets_promise_to_go_on_only_where_some_were_stored(tmp_path, finished, monkeypatch):
+    root = shutil.copytree(finished, tmp_path / "run")
+    store = Store(root)
+    [part] = store.paths.part_names()
+    names = store.network_names(part)
+    unmeasured = store.table().with_columns(**{name: pl.lit(None, pl.Float64) for name in BRACKETS})
+    write_table(store.paths.part(part), unmeasured)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lawjax.sweep.brackets.bracket_columns", stop)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        bracket_run(root, progress=False)
+    assert stopped.type is KeyboardInterrupt
+    store.add_brackets(part, [{**names[0]._asdict(), **dict.fromkeys(BRACKETS, 1.0)}])
+    with pytest.raises(Stopped):
+        bracket_run(root, progress=False)
 
 
 # Shards

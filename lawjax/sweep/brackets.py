@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from tqdm import tqdm
 
-from lawjax.errors import UserError
+from lawjax.errors import Stopped, UserError
 from lawjax.quantiles import quantiles
 from lawjax.sweep.measure import BRACKETS, bracket_columns
-from lawjax.sweep.store import Store, write_table_atomically
+from lawjax.sweep.store import Store, write_table
 
 
 def bracket_run(root: str | Path, progress: bool = True) -> pl.DataFrame:
@@ -35,14 +36,23 @@ def bracket_run(root: str | Path, progress: bool = True) -> pl.DataFrame:
         raise UserError(f"{root} stores no networks to bracket; run its sweep first, with keep_networks.")
     with tqdm(total=sum(parts.values()), unit=" networks", disable=not progress or not parts) as bar:
         for part in parts:
-            networks = store.networks(part)
-            columns = bracket_columns(list(networks.values()))
-            rows = [{**name._asdict(), **bounds} for name, bounds in zip(networks, columns, strict=True)]
+            rows = _bracketed(store, part)
             store.add_brackets(part, rows)
             bar.update(len(rows))
     table = store.table()
-    write_table_atomically(store.paths.table, table)
+    write_table(store.paths.table, table)
     return table
+
+
+def _bracketed(store: Store, part: str) -> list[dict[str, Any]]:
+    try:
+        networks = store.networks(part)
+        columns = bracket_columns(list(networks.values()))
+    except KeyboardInterrupt:
+        if store.paths.bracketed():
+            raise Stopped from None
+        raise
+    return [{**name._asdict(), **bounds} for name, bounds in zip(networks, columns, strict=True)]
 
 
 def summary(table: pl.DataFrame) -> str:

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -53,15 +54,34 @@ def _orbax() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path) -> Iterator[Path]:
+    """The path as Orbax reads it; what it cannot read is refused in one sentence."""
     try:
-        with _orbax():
-            yield
+        with _as_orbax_reads(path) as plain, _orbax():
+            yield plain
     except OSError as error:
         raise UserError(
             f"{path} is not a readable checkpoint of this program ({error}); remove it, and the part of the table of "
             "the same name if there is one, to train its networks again."
         ) from None
+
+
+_MISREAD = re.compile(r"[\[\]*?\\:\x00-\x1f\ud800-\udfff]")  # for Orbax a pattern, a separator, a URL, or no text
+
+
+@contextlib.contextmanager
+def _as_orbax_reads(path: Path) -> Iterator[Path]:
+    """The absolute path, by a link to its folder where it has characters that Orbax takes for something else."""
+    path = path.absolute()
+    if not _MISREAD.search(str(path)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="lawjax-") as folder:
+        if _MISREAD.search(folder):
+            raise UserError(f"Temporary files are in {folder}, which Orbax cannot read; set TMPDIR to a plain name.")
+        link = Path(folder) / "run"
+        link.symlink_to(path.parent, target_is_directory=True)
+        yield link / path.name
 
 
 _SLACK = 2**16  # bytes of a checkpoint besides its arrays
@@ -73,13 +93,13 @@ def _save(path: Path, tree: Any) -> None:
         shutil.disk_usage(path.parent).free
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with _orbax():
-        ocp.save(path.absolute(), tree, overwrite=True)
+    with _as_orbax_reads(path) as plain, _orbax():
+        ocp.save(plain, tree, overwrite=True)
 
 
 def _load(path: Path, target: Any = None) -> Any:
-    with _reading(path):
-        return ocp.load(path.absolute(), target) if target is not None else ocp.load(path.absolute())
+    with _reading(path) as plain:
+        return ocp.load(plain, target) if target is not None else ocp.load(plain)
 
 
 def save_networks(path: Path, networks: Mapping[NetworkId, TwoLayer]) -> None:
@@ -131,8 +151,8 @@ def stored_networks(path: Path) -> list[NetworkId]:
 
 
 def _metadata(path: Path) -> Any:
-    with _reading(path):
-        tree = ocp.metadata(path.absolute()).metadata
+    with _reading(path) as plain:
+        tree = ocp.metadata(plain).metadata
         if tree is None:  # Orbax's answer to metadata that it cannot parse
             raise ValueError("its metadata are damaged")
     return tree

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -129,6 +131,26 @@ class CapacityGrid:
         )
 
 
+def grid_of(record: Mapping[str, Any]) -> Grid | WidthRuleGrid | CapacityGrid:
+    """The grid of a stored configuration, known by its fields.
+
+    Raises:
+        UserError: there is no grid of these fields.
+    """
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in record.items()
+    }
+    kinds: tuple[Any, ...] = (Grid, WidthRuleGrid, CapacityGrid)
+    for kind in kinds:
+        if set(fields) == {field.name for field in dataclasses.fields(kind)}:
+            found: Grid | WidthRuleGrid | CapacityGrid = kind(**fields)
+            return found
+    raise UserError(f"No grid has the fields {', '.join(fields)}.")
+
+
+_LARGEST = 2**31 - 1
+_MOST_SEEDS = 10**6
+
 WIDTH_RULES = {"k = n": lambda n, d: n, "k = 10n/d": lambda n, d: max(1, round(10 * n / d))}
 
 
@@ -136,8 +158,9 @@ def check_positive(**sizes: Any) -> None:
     """Check numbers by name: whole ones, tuples of them, or tuples of these.
 
     Raises:
-        UserError: one is below 1, or a tuple is empty.
+        UserError: one is below 1 or beyond any use, or a tuple is empty.
     """
     for name, values in sizes.items():
-        if np.size(values) == 0 or np.min(values) < 1:
-            raise UserError(f"The grid's {name} must be whole numbers of at least 1, not {values}.")
+        most = _MOST_SEEDS if name == "seeds" else _LARGEST
+        if np.size(values) == 0 or np.min(values) < 1 or np.max(values) > most:
+            raise UserError(f"The grid's {name} must be whole numbers from 1 to {most}, not {values}.")

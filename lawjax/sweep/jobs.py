@@ -13,8 +13,9 @@ from typing import Any
 import polars as pl
 from tqdm import tqdm
 
-from lawjax.errors import UserError
-from lawjax.sweep.store import Store, write_atomically
+from lawjax import files, keys
+from lawjax.errors import Stopped, UserError
+from lawjax.sweep.store import Store
 
 Job = Mapping[str, str | int]
 
@@ -43,14 +44,24 @@ def run_jobs(
     """
     index, shards = shard
     store = Store(root)
-    with store.opened(config, shard):
+    with store.opened(config, shard, jobs=len(jobs)):
         left = [job for job in jobs[index - 1 :: shards] if not store.paths.row(_name(job)).exists()]
         with tqdm(total=len(left), unit=" jobs", disable=not progress or not left) as bar:
             for job in left:
-                measured = measure(**job)
+                measured = _measured(measure, job, store)
                 rows = [{**job, **rest} for rest in (measured if isinstance(measured, list) else [measured])]
-                write_atomically(store.paths.row(_name(job)), json.dumps(rows) + "\n")
+                files.write_text(store.paths.row(_name(job)), json.dumps(rows) + "\n", overwrite=True)
                 bar.update()
+
+
+def _measured(measure: Callable[..., Any], job: Job, store: Store) -> Any:
+    try:
+        with keys.settled(x64=False):
+            return measure(**job)
+    except KeyboardInterrupt:
+        if store.paths.rows():
+            raise Stopped from None
+        raise
 
 
 def job_table(root: str | Path, by: Sequence[str]) -> pl.DataFrame:
@@ -61,6 +72,18 @@ def job_table(root: str | Path, by: Sequence[str]) -> pl.DataFrame:
     """
     store = Store(root)
     store.read_config()
+    rows = job_rows(store)
+    if rows.is_empty():
+        raise UserError(f"{root} has no rows yet; run the experiment first.")
+    return rows.sort(by)
+
+
+def job_rows(store: Store) -> pl.DataFrame:
+    """The rows stored so far, in the order of their jobs' names.
+
+    Raises:
+        UserError: one cannot be read.
+    """
     rows = []
     for path in store.paths.rows():
         try:
@@ -68,9 +91,7 @@ def job_table(root: str | Path, by: Sequence[str]) -> pl.DataFrame:
             rows += [dict(row) for row in found]
         except (OSError, ValueError, TypeError):
             raise UserError(f"{path} cannot be read as a row; remove it and run the same command again.") from None
-    if not rows:
-        raise UserError(f"{root} has no rows yet; run the experiment first.")
-    return pl.DataFrame(rows, infer_schema_length=None).sort(by)
+    return pl.DataFrame(rows, infer_schema_length=None)
 
 
 def _name(job: Job) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
@@ -36,7 +37,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     Raises:
         UserError: the text has another form.
     """
-    index, _, count = text.partition("/")
-    if not (index.isdigit() and count.isdigit()):
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)  # int() and \d would also take digits of other scripts
+    if match is None:
         raise UserError(f"The shard must be i/N, such as 1/4, not {text!r}.")
-    return int(index), int(count)
+    return int(match[1]), int(match[2])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from lawjax.errors import UserError
+
 
 class RunPaths(NamedTuple):
     """File names of a run directory.
@@ -66,7 +68,7 @@ class RunPaths(NamedTuple):
 
     def shard_locks(self, but_of: int) -> list[Path]:
         """Locks of other divisions of the work than into `but_of` shards."""
-        return [path for path in sorted(self.root.glob("lock-*-of-*")) if not path.name.endswith(f"-of-{but_of}")]
+        return [path for path in _listed(self.root, "lock-") if not path.name.endswith(f"-of-{but_of}")]
 
     def part(self, name: str) -> Path:
         """The rows of one commit."""
@@ -80,13 +82,17 @@ class RunPaths(NamedTuple):
         """Brackets of the networks of one commit, where they were measured later."""
         return self.brackets / f"part-{name}.parquet"
 
+    def bracketed(self) -> list[Path]:
+        """The brackets measured later, so far."""
+        return _listed(self.brackets, "part-", ".parquet")
+
     def row(self, name: str) -> Path:
         """The row of one job."""
         return self.results / f"row-{name}.json"
 
     def rows(self) -> list[Path]:
         """The rows of all jobs done so far."""
-        return sorted(self.results.glob("row-*.json"))
+        return _listed(self.results, "row-", ".json")
 
     def snapshot(self, name: str) -> Path:
         """The pack in training as of one commit."""
@@ -94,4 +100,25 @@ class RunPaths(NamedTuple):
 
     def part_names(self) -> list[str]:
         """Names of the commits made so far."""
-        return sorted(path.stem.removeprefix("part-") for path in self.results.glob("part-*.parquet"))
+        return [path.stem.removeprefix("part-") for path in _listed(self.results, "part-", ".parquet")]
+
+    def checkpoints(self) -> list[Path]:
+        """Everything of networks and packs in flight, whether a commit completed it or not."""
+        return [*_listed(self.networks, "part-"), *_listed(self.in_flight, "part-")]
+
+
+def _listed(folder: Path, start: str, end: str = "") -> list[Path]:
+    """What a folder holds by the beginning and end of its names, sorted; nothing where there is no folder.
+
+    Not by a pattern: the search for one passes over folders that cannot be read, and rows would seem to be missing.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        found = list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read ({error.strerror or error}).") from None
+    return sorted(path for path in found if path.name.startswith(start) and path.name.endswith(end))

@@ -23,7 +23,7 @@ import polars as pl
 
 from lawjax import data, keys, pack, training
 from lawjax.config import TrainingConfig
-from lawjax.errors import UserError
+from lawjax.errors import Stopped, UserError
 from lawjax.pack import PackShape, Status
 from lawjax.sweep import checkpoints
 from lawjax.sweep.grid import CapacityGrid, Grid, NetworkId, WidthRuleGrid
@@ -187,9 +187,9 @@ def _work(
         wait()
     except KeyboardInterrupt:
         stop.set()
-        wait()
+        wait()  # until what is in training is stored; a second Ctrl-C leaves that undone
         if not failures:
-            raise
+            raise Stopped from None
     if failures:
         raise failures[0]
 

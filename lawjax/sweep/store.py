@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -23,6 +23,7 @@ from typing import Any
 import jax
 import polars as pl
 
+from lawjax import files
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
 from lawjax.sweep import checkpoints
@@ -79,12 +80,15 @@ class Store:
         self.paths = RunPaths(Path(root))
 
     @contextlib.contextmanager
-    def opened(self, config: Mapping[str, Any], shard: tuple[int, int] = (1, 1)) -> Iterator[Store]:
+    def opened(
+        self, config: Mapping[str, Any], shard: tuple[int, int] = (1, 1), jobs: int | None = None
+    ) -> Iterator[Store]:
         """The directory, made if absent and held against a second writer of the same work.
 
         Args:
             config: what the run is, compared with what the directory holds.
             shard: (i, N). Different shards of one N may write at a time, shards of different N overlap.
+            jobs: how many the configuration asks for, where its grid does not say it; kept for `lawjax inspect`.
 
         Raises:
             UserError: no such shard, it holds another configuration or something else, another process writes to it, or
@@ -106,10 +110,10 @@ class Store:
                     with _locked(other):
                         pass
                 locks.enter_context(_locked(self.paths.shard_lock(index, shards)))
-            self._check_config(config)
+            self._check_config(config, jobs)
             yield self
 
-    def _check_config(self, config: Mapping[str, Any]) -> None:
+    def _check_config(self, config: Mapping[str, Any], jobs: int | None) -> None:
         config = json.loads(json.dumps(config))
         if self.paths.config.exists():
             stored = self.read_config()["configuration"]
@@ -121,7 +125,9 @@ class Store:
                 )
             return
         record = {"schema": SCHEMA_VERSION, "configuration": config, "environment": environment()}
-        write_atomically(self.paths.config, json.dumps(record, indent=2) + "\n")
+        if jobs is not None:
+            record["jobs"] = jobs
+        files.write_text(self.paths.config, json.dumps(record, indent=2) + "\n", overwrite=True)
 
     def read_config(self) -> dict[str, Any]:
         """The contents of config.json.
@@ -130,7 +136,7 @@ class Store:
             UserError: there is none, it is unreadable, or it is of another schema.
         """
         try:
-            record = json.loads(self.paths.config.read_text())
+            record = json.loads(self.paths.config.read_text(encoding="utf-8"))
             version, _, _ = record["schema"], record["configuration"], record["environment"]
         except FileNotFoundError:
             raise UserError(f"{self.paths.root} is no run directory: it has no {self.paths.config.name}.") from None
@@ -165,15 +171,12 @@ class Store:
                 checkpoints.save_networks(self.paths.part_networks(part), networks)
             if in_flight is not None:
                 checkpoints.save_arrays(self.paths.snapshot(part), in_flight)
-            path = self.paths.part(part)
-            temporary = path.with_suffix(".tmp")
-            pl.DataFrame(list(rows), schema=SCHEMA, orient="row").write_parquet(temporary, compression="zstd")
-            os.replace(temporary, path)
+            write_table(self.paths.part(part), pl.DataFrame(list(rows), schema=SCHEMA, orient="row"))
         except Exception as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(
-                f"Could not write to {self.paths.root} ({reason}); what was stored before is kept: make room or mend "
-                "the permissions there, then run the same command again."
+                f"Could not write to {self.paths.root} ({reason.rstrip('.')}); what was stored before is kept: make "
+                "room or mend the permissions there, then run the same command again."
             ) from None
         if previous is not None:
             checkpoints.remove([self.paths.snapshot(previous)])
@@ -182,11 +185,11 @@ class Store:
         """Remove what a killed process left of commits it did not complete, for the units named."""
         parts = self.paths.part_names()
         last = {name.split("-")[0]: name for name in parts}
-        for folder, kept in ((self.paths.networks, set(parts)), (self.paths.in_flight, set(last.values()))):
-            for path in folder.glob("part-*"):
-                name = path.name.split(".")[0].removeprefix("part-")
-                if name.split("-")[0] in unit_names and name not in kept:
-                    checkpoints.remove([path])
+        kept = {self.paths.networks: set(parts), self.paths.in_flight: set(last.values())}
+        for path in self.paths.checkpoints():
+            name = path.name.split(".")[0].removeprefix("part-")
+            if name.split("-")[0] in unit_names and name not in kept[path.parent]:
+                checkpoints.remove([path])
 
     def table(self) -> pl.DataFrame:
         """All rows stored so far, sorted by (n, d, k, seed).
@@ -196,6 +199,14 @@ class Store:
         """
         parts = [self._rows(name) for name in self.paths.part_names()]
         return pl.concat([pl.DataFrame(schema=SCHEMA), *parts]).sort(IDENTITY)
+
+    def whole_table(self) -> pl.DataFrame:
+        """The table that was written in one file for other programs.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        return _read(self.paths.table, None, "write it anew")
 
     def _rows(self, part: str) -> pl.DataFrame:
         rows = _read(self.paths.part(part), SCHEMA, "train its networks again")
@@ -236,11 +247,9 @@ class Store:
         path = self.paths.part_brackets(part)
         try:
             path.parent.mkdir(exist_ok=True)
-            temporary = path.with_suffix(".tmp")
-            pl.DataFrame(list(rows), schema=BRACKET_SCHEMA, orient="row").write_parquet(temporary, compression="zstd")
-            os.replace(temporary, path)
         except OSError as error:
             raise UserError(f"{path} cannot be written ({error.strerror or error}).") from None
+        write_table(path, pl.DataFrame(list(rows), schema=BRACKET_SCHEMA, orient="row"))
 
     def network_part(self, name: NetworkId) -> str | None:
         """The commit that holds a network, None if it is not stored.
@@ -271,10 +280,11 @@ class Store:
         return checkpoints.load_network(self.paths.part_networks(part), name)
 
 
-def _read(path: Path, schema: pl.Schema, remedy: str) -> pl.DataFrame:
-    """A Parquet file; columns that an earlier lawjax did not have yet are null."""
+def _read(path: Path, schema: pl.Schema | None, remedy: str) -> pl.DataFrame:
+    """A Parquet file; columns of the schema that an earlier lawjax did not have yet are null."""
     try:
-        return pl.read_parquet(path, schema=schema, missing_columns="insert")
+        with path.open("rb") as file:  # Polars would take the name for a pattern or a URL
+            return pl.read_parquet(file, schema=schema, missing_columns="insert")
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} cannot be read ({reason}); remove it to {remedy}.") from None
@@ -300,32 +310,15 @@ def _locked(path: Path, wait: bool = False) -> Iterator[None]:
         yield
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file under another name and rename it.
+def write_table(path: Path, table: pl.DataFrame) -> None:
+    """Write a Parquet file whole or not at all, in place of one that exists.
 
     Raises:
         UserError: it cannot be written.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror or error}).") from None
-
-
-def write_table_atomically(path: Path, table: pl.DataFrame) -> None:
-    """Write a Parquet file under another name and rename it.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        table.write_parquet(temporary, compression="zstd")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror or error}).") from None
+    content = io.BytesIO()  # not by its name: Polars would expand it
+    table.write_parquet(content, compression="zstd")
+    files.write(path, content.getvalue(), overwrite=True)
 
 
 def _first_difference(stored: Any, asked: Any, field: str = "configuration") -> tuple[str, Any, Any]:
