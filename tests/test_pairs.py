@@ -143,7 +143,7 @@ def test_the_closed_form_of_distinct_hyperplanes(activation, d):
         found = kink_bound(f, radius)
         assert found.value == pytest.approx(closed_form(f, radius), rel=1e-6)
         assert found.value <= closed_form(f, radius) * (1 + 1e-12)
-        assert gradient_norms(f, found.witness[None], "sphere", tangential=True)[0] >= found.value
+        assert gradient_norms(f, found.witness[None], "sphere", radius, tangential=True)[0] >= found.value
         assert np.linalg.norm(found.witness) == pytest.approx(radius, rel=1e-12)
         single = TwoLayer(W[[found.neuron]], b[[found.neuron]] * radius, a[[found.neuron]], 0.0, activation)
         assert closed_form(single, radius) == pytest.approx(found.value, rel=1e-6)
