@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import json
 import math
+import os
 import shutil
 import signal
 import threading
@@ -25,7 +26,7 @@ from lawjax.errors import Stopped
 from lawjax.lipschitz import max_random_gradient
 from lawjax.network import TwoLayer
 from lawjax.pack import PackShape
-from lawjax.sweep import checkpoints, plan, store
+from lawjax.sweep import checkpoints, plan
 from lawjax.sweep.brackets import bracket_run
 from lawjax.sweep.grid import WIDTH_RULES, CapacityGrid, Grid, NetworkId, WidthRuleGrid, grid_of
 from lawjax.sweep.measure import BRACKETS, COLUMNS, measure
@@ -344,7 +345,7 @@ class Disk:
             (checkpoints, "save_arrays"),
             (checkpoints, "remove"),
             (pl.DataFrame, "write_parquet"),
-            (store.os, "replace"),
+            (os, "replace"),
         ):
             monkeypatch.setattr(owner, name, self._counted(getattr(owner, name), name))
         restore = _UnitRun._restore
