@@ -74,7 +74,8 @@ def norms(rows: np.ndarray) -> np.ndarray:
 def smooth_slope(activation: str, t: float) -> float:
     """psi'(t) for the smooth activations."""
     if activation == "tanh":
-        return 1.0 - math.tanh(t) ** 2
+        tail = math.exp(-2.0 * abs(t))  # 1 - tanh(t)^2 cancels
+        return 4.0 * tail / (1.0 + tail) ** 2
     if activation == "softplus":
         return 0.5 + 0.5 * math.tanh(t / 2)
     return 0.5 * math.erfc(-t / math.sqrt(2)) + t * math.exp(-min(t * t, 1400.0) / 2) / math.sqrt(2 * math.pi)

@@ -27,7 +27,12 @@ def _xp(*arrays: Array) -> Any:
 
 
 def _as_floats(name: str, value: Array) -> Array:
-    """An array of floats: JAX arrays stay JAX arrays, all else becomes NumPy and keeps its precision."""
+    """An array of floats: JAX arrays stay JAX arrays, all else becomes NumPy and keeps its precision.
+
+    Bytes are put into the machine's order.
+    """
+    if np.ma.is_masked(value):
+        raise UserError(f"{name} has masked entries: fill them, a network has no missing weights.")
     try:
         array = value if isinstance(value, jax.Array) else np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:  # the last two from other frameworks
@@ -37,7 +42,11 @@ def _as_floats(name: str, value: Array) -> Array:
     if kind not in "fiub":
         bytes_of_a_float = " (bfloat16 or float8 as NumPy saves them; save float32)" if array.dtype.kind == "V" else ""
         raise UserError(f"{name} must hold real numbers, not {array.dtype}{bytes_of_a_float}.")
-    return array if kind == "f" else array.astype(np.float64 if isinstance(array, np.ndarray) else jnp.float32)
+    if array.dtype.itemsize > 8:
+        raise UserError(f"{name} is {array.dtype}, which JAX does not have: round it by .astype(np.float64).")
+    if kind != "f":
+        return array.astype(np.float64 if isinstance(array, np.ndarray) else jnp.float32)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _without_unit_axis(array: Array, shape: tuple[int, ...], at: int) -> Array:

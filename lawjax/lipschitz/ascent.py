@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 from lawjax import activations
 from lawjax.errors import UserError
-from lawjax.lipschitz.gradients import as_single_network, check_dimension, normal_points
+from lawjax.lipschitz.gradients import as_single_network, check_dimension, normal_points, norms
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -48,8 +48,8 @@ def _unit(rows: Array) -> Array:
     """Rows of length one; zero rows stay zero. Scaled first, since the squares of smoothed slopes can underflow."""
     largest = jnp.abs(rows).max(axis=1, keepdims=True)
     rows = rows / jnp.where(largest > 0, largest, jnp.ones_like(largest))
-    norms = jnp.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / jnp.where(norms > 0, norms, jnp.ones_like(norms))
+    lengths = jnp.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / jnp.where(lengths > 0, lengths, jnp.ones_like(lengths))
 
 
 def _tangential(rows: Array, points: Array) -> Array:
@@ -68,7 +68,7 @@ def _starts(network: TwoLayer, key: Array, n_starts: int, dimension: Any) -> Arr
     n_strongest = min(n_starts // 8, network.n_neurons)
     if n_strongest == 0:
         return _unit(draws)
-    row_norms = jnp.linalg.norm(network.W, axis=1)
+    row_norms = norms(network.W)
     strength, strongest = jax.lax.top_k(jnp.abs(network.a) * row_norms, n_strongest)
     # a neuron without strength, padding among them, leaves its two places to their random parts
     factors = jnp.where(strength > 0, 1.0 / row_norms[strongest], jnp.zeros_like(strength))
@@ -102,14 +102,15 @@ def _ascend(
     if extra_starts is not None:
         points = jnp.concatenate([points, _unit(extra_starts)])
 
-    row_norms = jnp.linalg.norm(W, axis=1)
+    row_norms = norms(W)
     strength = jnp.abs(a) * row_norms
     counts = strength > 0
     # An objective of order one: its squares must not overflow. Directions are all that the steps take from it.
     strongest = strength.max()
     objective_a = a / jnp.where(strongest > 0, strongest, jnp.ones_like(strongest))
     # One scale per neuron, so that (w, b, a) -> (cw, cb, a/c) changes nothing and no neuron depends on another.
-    scale = jnp.sqrt((radius * row_norms) ** 2 / jnp.asarray(dimension, W.dtype) + b**2)
+    typical = radius * row_norms * jax.lax.rsqrt(jnp.asarray(dimension, W.dtype))
+    scale = norms(jnp.stack([typical, b], axis=1))
     inverse_scale = 1.0 / jnp.where(counts, scale, jnp.ones_like(scale))
     has_kinks = psi.is_piecewise_linear and psi.name != "identity"
     margin = _KINK_MARGIN * jnp.finfo(W.dtype).eps * (radius * row_norms + jnp.abs(b))
@@ -130,20 +131,20 @@ def _ascend(
         return 0.5 * (gradients**2).sum(), pre_activations
 
     def exact_norms(points: Array, pre_activations: Array) -> Array:
-        norms = jnp.linalg.norm(rows_of(psi.slope(pre_activations), a, points), axis=1)
+        found = norms(rows_of(psi.slope(pre_activations), a, points))
         if not has_kinks:
-            return norms
+            return found
         # Within rounding of a kink the slopes read off need not occur together anywhere: such a point proves nothing.
         on_kink = ((jnp.abs(pre_activations) <= margin[None, :]) & counts[None, :]).any(axis=1)
-        return jnp.where(on_kink, jnp.zeros_like(norms), norms)
+        return jnp.where(on_kink, jnp.zeros_like(found), found)
 
     def step(carry: tuple[Array, Array, Ascent], fraction: Array) -> tuple[tuple[Array, Array, Ascent], None]:
         points, velocity, best = carry
         slopes, pre_activations = jax.grad(objective, has_aux=True)(points, _geometric(SHARPNESS, fraction))
-        norms = exact_norms(points, pre_activations)
-        winner = norms.argmax()
+        found = exact_norms(points, pre_activations)
+        winner = found.argmax()
         best = jax.tree.map(
-            functools.partial(jnp.where, norms[winner] > best.value), Ascent(norms[winner], points[winner]), best
+            functools.partial(jnp.where, found[winner] > best.value), Ascent(found[winner], points[winner]), best
         )
         velocity = _tangential(MOMENTUM * velocity + (1.0 - MOMENTUM) * _unit(_tangential(slopes, points)), points)
         points = _unit(points + _geometric(STEP_LENGTH, fraction) * _unit(velocity))
@@ -188,7 +189,8 @@ def ascend(
 
     Raises:
         UserError: a stack without `jax.vmap`, fewer than one start or step, starts of another shape, a start at 0, a
-            radius that is not positive, a dimension the network does not have.
+            radius that is not positive, a dimension the network does not have, gradients that may be too large or too
+            small for the precision.
     """
     if n_starts < 1 or steps < 1:
         raise UserError(f"An ascent needs n_starts >= 1 and steps >= 1, not {n_starts} and {steps}.")

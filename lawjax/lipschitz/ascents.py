@@ -41,8 +41,11 @@ def ascents(
     groups: dict[Any, list[int]] = defaultdict(list)
     for i, problem in enumerate(problems):
         network = problem.network
-        if problem.domain == "space" and activations.get(network.activation).slope_interval is None:
+        psi = activations.get(network.activation)
+        if problem.domain == "space" and psi.slope_interval is None:
             continue  # the slopes of polynomials grow without end
+        if psi.has_kink and problem.is_large and _is_as_on_the_sphere(problem):
+            continue
         size = padded_size(*network.W.shape)
         kind = len(_radii(problem)), problem.is_large, network.activation, problem.search_domain, problem.tangential
         groups[(*size, *kind)].append(i)
@@ -88,6 +91,12 @@ def _of_group(
             random = jax.random.fold_in(key, number)
             witnesses.append(np.asarray(_on_sphere(arguments, random, starts, steps, one.tangential, side_by_side)))
         return np.stack(witnesses, axis=1)
+
+
+def _is_as_on_the_sphere(problem: Problem) -> bool:
+    """Whether the ascents would be where those on the sphere, which come first, were: on the rim, or as far from 0."""
+    far = problem.domain == "space" and problem.radius >= _SPACE_RADII[0] * problem.typical
+    return far or problem.domain == "ball"
 
 
 def _radii(problem: Problem) -> list[float]:

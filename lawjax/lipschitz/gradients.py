@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
@@ -22,6 +23,7 @@ from lawjax.network import TwoLayer
 Array = Any
 
 _BATCH_ENTRIES = 2**22  # entries of the (points, k) and (points, d) intermediates of one batch: 16 MiB each in float32
+_ROOM = 2.0**-20  # of the largest number: what sums over points and neurons may grow by
 
 
 class RandomGradients(NamedTuple):
@@ -41,15 +43,44 @@ class RandomGradients(NamedTuple):
 
 
 def as_single_network(network: TwoLayer) -> TwoLayer:
-    """The network with JAX leaves of the one precision that W has on this device.
+    """The network with JAX leaves of the one precision that W has on this device, or of float32 if that is lower.
 
     Raises:
-        UserError: the network is a stack.
+        UserError: the network is a stack, or its gradients may be too large or too small for that precision.
     """
     if network.W.ndim != 2:
         raise UserError(f"This is a stack of shape {network.W.shape[:-2]}; use jax.vmap over networks and keys.")
-    dtype = jnp.asarray(network.W).dtype
+    own = jax.dtypes.canonicalize_dtype(network.W.dtype)
+    dtype = own if own.itemsize >= 4 else jnp.dtype(jnp.float32)
+    if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(network)):
+        _check_room(network, dtype)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf).astype(dtype), network)
+
+
+def _check_room(network: TwoLayer, dtype: Any) -> None:
+    W, b, a = (np.abs(np.asarray(leaf, np.float64)) for leaf in (network.W, network.b, network.a))
+    with np.errstate(over="ignore", under="ignore"):
+        steepest = float((a @ W).max())
+        largest = max(steepest, float(b.max()), float(a.max()), float(W.sum(1).max()))
+    if not largest < _ROOM * float(jnp.finfo(dtype).max) or 0 < steepest < float(jnp.finfo(dtype).tiny) / _ROOM:
+        remedy = ", or set JAX_ENABLE_X64=1 for float64" if dtype == jnp.float32 else ""
+        raise UserError(
+            f"Gradients up to {steepest:.1e} of weights and biases up to {largest:.1e} have no room in {dtype}: "
+            f"rescale the network{remedy}."
+        )
+
+
+def norms(rows: Array) -> Array:
+    """(m,) Euclidean norms of rows (m, d), for which no square overflows and no row's vanishes.
+
+    Rows are divided by powers of two, so that those of ordinary size have the bits of `jnp.linalg.norm`. What is not
+    finite counts as 0: it shows nothing.
+    """
+    most = jnp.finfo(rows.dtype).maxexp - 3
+    exponent = jnp.clip(jnp.frexp(jnp.abs(rows).max(axis=1))[1], -most, most)
+    one = jnp.ones_like(rows[:, 0])
+    found = jnp.linalg.norm(rows * jnp.ldexp(one, -exponent)[:, None], axis=1) * jnp.ldexp(one, exponent)
+    return jnp.where(jnp.isfinite(found), found, jnp.zeros_like(found))
 
 
 def check_dimension(network: TwoLayer, dimension: Any) -> Any:
@@ -85,17 +116,16 @@ def _max_random_gradient(network: TwoLayer, key: Array, n_points: int, dimension
     n_batches = math.ceil(n_points * max(k, d) / _BATCH_ENTRIES)
     with jax.default_matmul_precision("float32"):  # the default on GPUs rounds the factors to TF32
         gradients = jax.lax.map(jax.grad(network), points, batch_size=math.ceil(n_points / n_batches))
-    mean = gradients.mean(0)
-    norms = jnp.linalg.norm(gradients, axis=1)
-    best = norms.argmax()
-    residuals = jnp.linalg.norm(gradients - mean[None, :], axis=1)
-    return RandomGradients(norms[best], points[best], jnp.linalg.norm(mean), residuals.max())
+    mean = gradients.mean(0)[None, :]
+    lengths = norms(gradients)
+    best = lengths.argmax()
+    return RandomGradients(lengths[best], points[best], norms(mean)[0], norms(gradients - mean).max())
 
 
 def max_random_gradient(network: TwoLayer, key: Array, n_points: int = 1000, dimension: Any = None) -> RandomGradients:
     """The maximum random gradient of section 5: max ||grad f(z_i)|| over z_i i.i.d. N(0, I_d/d), i <= n_points.
 
-    A lower estimate of Lip on R^d. Works under `jax.jit` and, for stacks of networks and keys, under `jax.vmap`.
+    A lower estimate of Lip on R^d, in float32 or, for such networks under JAX_ENABLE_X64, float64. Works under `jax.jit` and, for stacks of networks and keys, under `jax.vmap`.
     Besides 16 MiB blocks of intermediates it holds n_points x d gradients per network.
 
     Args:
@@ -106,7 +136,8 @@ def max_random_gradient(network: TwoLayer, key: Array, n_points: int = 1000, dim
             the probes are then those of the network without them. All of W's columns unless given.
 
     Raises:
-        UserError: a stack without `jax.vmap`, fewer than one point, a dimension the network does not have.
+        UserError: a stack without `jax.vmap`, fewer than one point, a dimension the network does not have, gradients
+            that may be too large or too small for the precision.
     """
     if n_points < 1:
         raise UserError(f"The maximum random gradient needs n_points >= 1, not {n_points}.")
