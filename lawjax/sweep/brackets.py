@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from lawjax.errors import Stopped, UserError
 from lawjax.quantiles import quantiles
-from lawjax.sweep.measure import BRACKETS, bracket_columns
+from lawjax.sweep.measure import BRACKETS, ProbeConfig, bracket_columns
 from lawjax.sweep.store import Store, write_table
 
 
@@ -29,14 +29,14 @@ def bracket_run(root: str | Path, progress: bool = True) -> pl.DataFrame:
         UserError: it is no run directory or stores no networks, a part of it cannot be read, or it cannot be written.
     """
     store = Store(root)
-    store.read_config()
+    probes = ProbeConfig(**store.read_config()["configuration"].get("probes", {}))
     table = store.table()
     parts = store.unbracketed()
     if not parts and table.filter(pl.col(BRACKETS[0]).is_not_null()).is_empty():
         raise UserError(f"{root} stores no networks to bracket; run its sweep first, with keep_networks.")
     with tqdm(total=sum(parts.values()), unit=" networks", disable=not progress or not parts) as bar:
         for part in parts:
-            rows = _bracketed(store, part)
+            rows = _bracketed(store, part, probes)
             store.add_brackets(part, rows)
             bar.update(len(rows))
     table = store.table()
@@ -44,10 +44,10 @@ def bracket_run(root: str | Path, progress: bool = True) -> pl.DataFrame:
     return table
 
 
-def _bracketed(store: Store, part: str) -> list[dict[str, Any]]:
+def _bracketed(store: Store, part: str, probes: ProbeConfig) -> list[dict[str, Any]]:
     try:
         networks = store.networks(part)
-        columns = bracket_columns(list(networks.values()))
+        columns = bracket_columns(networks, probes)
     except KeyboardInterrupt:
         if store.paths.bracketed():
             raise Stopped from None

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from lawjax import keys
-from lawjax.errors import UserError
+from lawjax import arguments, keys
 from lawjax.lipschitz import (
     Ascent,
     RandomGradients,
@@ -22,7 +21,7 @@ from lawjax.lipschitz import (
     path_product,
     spectral_product,
 )
-from lawjax.lipschitz.evaluate import gradient_norms
+from lawjax.lipschitz.evaluate import gradient_norms, into
 from lawjax.network import TwoLayer
 from lawjax.sweep.grid import NetworkId
 
@@ -50,11 +49,10 @@ class ProbeConfig:
 
     def __post_init__(self) -> None:
         """Check numbers."""
-        if not 0 <= self.points <= _MOST:
-            raise UserError(f"points must be from 1 to {_MOST}, or 0 to measure nothing, not {self.points}.")
+        arguments.whole("points", self.points, 0, _MOST)  # 0 to measure nothing
         for name in ("ascent_starts", "ascent_steps"):
-            if not 1 <= getattr(self, name) <= _MOST:
-                raise UserError(f"{name} must be from 1 to {_MOST}, not {getattr(self, name)}.")
+            arguments.whole(name, getattr(self, name), 1, _MOST)
+        arguments.flag("brackets", self.brackets)
 
 
 @functools.partial(jax.jit, static_argnames="config")
@@ -65,41 +63,73 @@ def _probe(network: TwoLayer, key: Any, dimension: Any, config: ProbeConfig) -> 
     return gradients, climbed
 
 
+class _Probed(NamedTuple):
+    """Estimates of one network, and what its probes prove in float64: 0 where a point lies on a kink there.
+
+    Attributes:
+        estimates: the columns proxy, linear_part, residual and ascent.
+        on_sphere: ||grad f|| at the ascent's witness, on the unit sphere.
+        anywhere: at that or at the proxy's, whichever is larger.
+    """
+
+    estimates: dict[str, float]
+    on_sphere: float
+    anywhere: float
+
+
+def _probed(network: TwoLayer, name: NetworkId, config: ProbeConfig) -> _Probed:
+    padded = network.padded(*_compiled_size(network.n_neurons, network.dimension))
+    with keys.settled():
+        probes, climbed = _probe(padded, keys.probe_key(*name), np.asarray(network.dimension, network.W.dtype), config)
+    witness, end = (np.asarray(found.witness)[None, : network.dimension] for found in (probes, climbed))
+    proxy = float(gradient_norms(network, witness)[0])
+    ascent = float(gradient_norms(network, into(end.astype(np.float64), "sphere"), "sphere")[0])
+    estimates = {
+        "proxy": proxy or float(probes.maximum),
+        "linear_part": float(probes.linear_part),
+        "residual": float(probes.residual),
+        "ascent": ascent or float(climbed.value),
+    }
+    return _Probed(estimates, ascent, max(proxy, ascent))
+
+
 def measure(network: TwoLayer, name: NetworkId, config: ProbeConfig) -> dict[str, float | None]:
     """The columns `COLUMNS` of a folded network; all None where the configuration asks for no points.
 
     proxy, linear_part and residual are over full gradients at Gaussian points, ascent is the largest full gradient
-    norm found on the unit sphere; all four are lower estimates. The two products are upper bounds on R^d. For the
-    brackets see `bracket_columns`; the lower one on R^d is at least what the points of proxy and ascent attain.
+    norm found on the unit sphere; all four are lower estimates. proxy and ascent are evaluated once more in float64 at
+    their points, so that they are none too large by float32's rounding. The two products are upper bounds on R^d. For
+    the brackets see `bracket_columns`.
     """
     if not config.points:
         return dict.fromkeys(COLUMNS)
-    padded = network.padded(*_compiled_size(network.n_neurons, network.dimension))
-    with keys.settled():
-        probes, climbed = _probe(padded, keys.probe_key(*name), np.asarray(network.dimension, network.W.dtype), config)
-    values = map(float, (probes.maximum, probes.linear_part, probes.residual, climbed.value))
-    products = spectral_product(network), path_product(network)
+    probed = _probed(network, name, config)
+    products = {"spectral_product": spectral_product(network), "path_product": path_product(network)}
     bounds: dict[str, float | None] = dict.fromkeys(BRACKETS)
     if config.brackets:
-        bounds = bracket_columns([network])[0]
-        witnesses = np.stack([probes.witness, climbed.witness])[:, : network.dimension]
-        bounds["lower_space"] = max(bounds["lower_space"] or 0.0, float(gradient_norms(network, witnesses).max()))
-    return dict(zip(COLUMNS, (*values, *products, *bounds.values()), strict=True))
+        [bounds] = _bounds([network], [probed])
+    return {**probed.estimates, **products, **bounds}
 
 
-def bracket_columns(networks: Sequence[TwoLayer]) -> list[dict[str, float | None]]:
+def bracket_columns(networks: Mapping[NetworkId, TwoLayer], config: ProbeConfig) -> list[dict[str, float | None]]:
     """The columns `BRACKETS` of networks: for R^d and the unit sphere, sup ||grad f|| between two bounds.
 
     The lower one is ||grad f|| in float64 at a point of the domain, the upper one a certificate, proved for the float
-    weights; infinite where the slopes are unbounded.
+    weights; infinite where the slopes are unbounded. The lower bounds are at least what the probes show, too.
     """
+    probed = [_probed(network, name, config) if config.points else None for name, network in networks.items()]
+    return _bounds(list(networks.values()), probed)
+
+
+def _bounds(networks: Sequence[TwoLayer], probed: Sequence[_Probed | None]) -> list[dict[str, float | None]]:
     with keys.settled():
         found = brackets(networks, ("space", "sphere"))
-    bounds = zip(*(found[domain] for domain in ("space", "sphere")), strict=True)
-    return [
-        dict(zip(BRACKETS, (space.lower, space.upper, sphere.lower, sphere.upper), strict=True))
-        for space, sphere in bounds
-    ]
+    rows: list[dict[str, float | None]] = []
+    for space, sphere, shown in zip(found["space"], found["sphere"], probed, strict=True):
+        on_sphere = max(sphere.lower, shown.on_sphere if shown else 0.0)
+        anywhere = max(space.lower, on_sphere, shown.anywhere if shown else 0.0)
+        rows.append(dict(zip(BRACKETS, (anywhere, space.upper, on_sphere, sphere.upper), strict=True)))
+    return rows
 
 
 def _compiled_size(k: int, d: int) -> tuple[int, int]:
