@@ -105,3 +105,12 @@ def test_a_wider_domain_has_the_larger_bounds_whatever_is_asked_with_it(activati
         assert together[domain][0].lower == one.lower
         assert together[domain][0].upper == pytest.approx(one.upper, rel=1e-9)
         assert one.lower == evaluate.norm_at(f, one.witness, domain)
+
+
+def test_lengths_of_every_size():
+    rows = np.array([[3.0, 4.0], [3e200, 4e200], [3e-200, 4e-200], [3e-310, 4e-310], [0.0, 0.0], [-3e150, 4e150]])
+    np.testing.assert_allclose(evaluate.lengths(rows), [5.0, 5e200, 5e-200, 5e-310, 0.0, 5e150], rtol=1e-13)
+    assert (
+        np.isnan(evaluate.lengths(np.array([[np.nan, 1.0]]))[0])
+        and evaluate.lengths(np.array([[np.inf, 1.0]]))[0] == np.inf
+    )

@@ -150,3 +150,13 @@ def test_a_witness_on_a_kink_shows_nothing():
 def test_there_are_smooth_networks_too():
     drawn = [structured(seed, smooth=True) for seed in range(60)]
     assert {one.network.activation for one in drawn} == set(SMOOTH) and not {one.kind for one in drawn} & ROUGH
+
+
+@pytest.mark.parametrize("seed", [427, 484, 619, 819, 1309, 1667, 1825])
+def test_lines_that_touch_a_ball_and_kinks_far_away(seed):
+    """Searches met 0/0 in the first, overflow in the second; the sup along a circle may lie next to a tangency."""
+    one = structured(seed)
+    for domain, tangential in (("space", False), ("ball", False), ("sphere", False), ("sphere", True)):
+        found = lawjax.bracket(one.network, domain, one.radius, tangential)
+        true = truth(one.network, domain, one.radius, tangential, found.lower)
+        assert faults(one.network, domain, one.radius, tangential, found, true) == []

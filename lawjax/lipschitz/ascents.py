@@ -102,6 +102,8 @@ def _is_as_on_the_sphere(problem: Problem) -> bool:
 def _radii(problem: Problem) -> list[float]:
     """Of the spheres of the ascents of piecewise-linear networks, each of which has starts of its own."""
     shares = {"space": _SPACE_RADII, "ball": _BALL_RADII, "sphere": (1.0,)}[problem.search_domain]
+    if problem.domain == "ball" and not problem.is_large:
+        shares = shares[1:]  # those on its rim were the sphere's
     return [problem.typical * share for share in shares[: 1 if problem.is_large else None]]
 
 

@@ -22,7 +22,7 @@ _ANGLE = 64 * _EPS  # a bound on the error of an angle in floats
 _BITS = 256  # after the point, at first
 _SURE = 1e-13  # relative error of a value in floats that is good enough
 _CANDIDATES = 4000  # arcs whose values are computed exactly, where floats cannot tell which is the largest
-_OFFSETS = (1e-12, 1e-10, 1e-8)  # from the end of an arc to points within it
+_OFFSETS = (1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-5)  # from the end of an arc to points within it
 
 
 class _Kink(NamedTuple):

@@ -5,6 +5,7 @@ changes by one a_l w_l at each kink: all k + 1 cells that a line meets cost no m
 point, the search looks along lines and moves to the best cell met, until none is better. On a sphere the lines are
 great circles.
 
+    >>> from lawjax.lipschitz.evaluate import gradient_norms
     >>> f = TwoLayer(W=[[3.0, 0.0], [0.0, 4.0]], b=[0.0, 0.0], a=[1.0, 1.0])
     >>> point = climb(f, np.array([[-1.0, -1.0]]))[0]
     >>> float(gradient_norms(f, point[None])[0])
@@ -20,13 +21,14 @@ from typing import Any
 import numpy as np
 
 from lawjax import activations
-from lawjax.lipschitz.evaluate import gradient_norms, into
+from lawjax.lipschitz.evaluate import into, lengths, scaled_norms
 from lawjax.network import TwoLayer
 
 Array = Any
 ROUNDS = 100
 LINES = 24  # looked along from a point: towards the most promising kinks, and at random
 _NARROW = (1e-9, 1e-14)  # relative widths of cells: below the first rounding may not find it again, below the second no
+_FARTHEST = 1e150  # of a kink along a line
 _AROUND = 64  # points around a corner, at most, one in each cell
 _AT_RANDOM = 16  # points around it besides
 _PATIENCE = 4  # rounds in a row without a better cell, after which a search ends
@@ -43,7 +45,7 @@ def climb(
     """The points to which a search across neighbouring cells leads from each start; shape (m, d).
 
     Args:
-        network: one network; with a smooth psi its starts come back.
+        network: one network of ordinary size; with a smooth psi its starts come back.
         starts: (m, d), moved into the domain along their rays.
         domain: "space", "ball" or "sphere", on which the search stays.
         radius: of the ball or sphere.
@@ -92,12 +94,13 @@ def corner_points(network: TwoLayer, count: int, domain: str = "space", radius: 
     at_random = np.broadcast_to(random.standard_normal((_AT_RANDOM, 1, d)), (_AT_RANDOM, *corners.shape))
     away = np.concatenate([np.einsum("ndi,si->snd", inverse, sides), at_random])
     if domain == "sphere":
-        rest = radius**2 - (corners**2).sum(1)
+        with np.errstate(over="ignore"):
+            rest = radius**2 - (corners**2).sum(1)
         met = rest > 0
         corners, line, rest, away = corners[met], right[met, -1], np.sqrt(rest[met])[:, None], away[:, met]
         corners, away = np.concatenate([corners + rest * line, corners - rest * line]), np.tile(away, (1, 2, 1))
     elif domain == "ball":
-        met = np.linalg.norm(corners, axis=1) < radius
+        met = lengths(corners) < radius
         corners, away = corners[met], away[:, met]
     if not len(corners):
         return corners
@@ -129,7 +132,7 @@ def _climb_one(
     low, high = psi.sides
     random = np.random.default_rng(k * 1000003 + d)
     counting = TwoLayer(W, b, a, 0.0, network.activation)
-    best = gradient_norms(counting, point[None], domain, radius, tangential)[0]
+    best = scaled_norms(counting, point[None], domain, radius, tangential)[0]
     failures = 0
     for _ in range(rounds):
         on = W @ point + b > 0
@@ -145,7 +148,7 @@ def _climb_one(
             ]
         )
         ends = into(ends, domain, radius)
-        norms = gradient_norms(counting, ends, domain, radius, tangential)
+        norms = scaled_norms(counting, ends, domain, radius, tangential)
         winner = int(norms.argmax())
         if norms[winner] > best * (1.0 + 1e-12):
             point, best, failures = ends[winner], norms[winner], 0
@@ -169,7 +172,7 @@ def _along(
     """(m, d) points of the best cells that a line or great circle meets: of the wide ones, and of all."""
     if domain != "sphere":
         at_point, slope = W @ point + b, W @ direction
-        crosses = slope != 0
+        crosses = np.abs(slope) * _FARTHEST > np.abs(at_point)
         places = -at_point[crosses] / slope[crosses]
         neurons = np.flatnonzero(crosses)
         ends = _chord(point, direction, radius) if domain == "ball" else None
@@ -177,7 +180,7 @@ def _along(
             within = (places > ends[0]) & (places < ends[1])
             places, neurons = places[within], neurons[within]
         order = np.argsort(places)
-        places, neurons = places[order], neurons[order]
+        places, neurons, again = places[order], neurons[order], order[:0]
         first, last = ends if ends is not None else _beyond(places)
         edges = np.concatenate([[first], places, [last]])
 
@@ -195,9 +198,11 @@ def _along(
         cut = np.flatnonzero(np.abs(b) < reach)
         middle, opening = np.arctan2(sine[cut], cosine[cut]), np.arccos(-b[cut] / reach[cut])
         places = np.concatenate([middle - opening, middle + opening]) % (2.0 * np.pi)
-        neurons = np.concatenate([cut, cut])
         order = np.argsort(places)
-        places, neurons = places[order], neurons[order]
+        places, neurons = places[order], cut[order % max(1, len(cut))]
+        rank = np.empty(len(order), int)
+        rank[order] = np.arange(len(order))
+        again = np.maximum(*rank.reshape(2, -1))
         edges = np.concatenate([[0.0], places, [2.0 * np.pi]])
 
         def at(place: np.ndarray) -> np.ndarray:
@@ -207,18 +212,16 @@ def _along(
     on = W @ at(middles[:1])[0] + b > 0
     started = np.where(on, high, low)
     # A kink is crossed upwards by a neuron that was off before; each is crossed once or, on a circle, twice.
-    before = on[neurons].copy()
-    again = np.zeros(len(neurons), bool)
-    again[np.unique(neurons, return_index=True)[1]] = True
-    before[~again] = ~before[~again]
+    before = on[neurons]
+    before[again] = ~before[again]
     jumps = np.where(before, low - high, high - low)[:, None] * V[neurons]
     gradients = np.concatenate([(started @ V)[None, :], jumps]).cumsum(0)
-    squares = (gradients**2).sum(1)
+    squares = np.einsum("ij,ij->i", gradients, gradients)
     if tangential:
         squares = squares - (gradients * at(middles)).sum(1) ** 2 / (point @ point)
-    widths = np.diff(edges) / np.maximum(np.abs(middles), np.abs(edges).max() * 1e-6)
-    winners = [int(np.where(widths > narrow, squares, -1.0).argmax()) for narrow in _NARROW]
-    return at(middles[np.unique(winners)])
+    widths = np.diff(edges) / np.maximum(np.abs(middles), np.abs(edges).max() * 1e-6 + 1.0 / _FARTHEST)
+    winners = {int(np.where(widths > narrow, squares, -1.0).argmax()) for narrow in _NARROW}
+    return at(middles[sorted(winners)])
 
 
 def _chord(point: np.ndarray, direction: np.ndarray, radius: float) -> tuple[float, float]:

@@ -28,6 +28,7 @@ _MARGIN = 8.0  # roundings of a pre-activation within which its sign is not sure
 _SECOND_MARGIN = 2.0**-98  # of its terms, within which it is not sure in doubled precision, for each coordinate
 OFF = 64.0 * _EPS  # relative distance from the sphere, or beyond the ball, that counts as rounding
 _CANCELS = 1e-4  # of the path bound, below which a gradient is summed up in doubled precision
+_SMALL = 1e-200  # squares between this and its inverse have lost nothing
 _BLOCK = 2**20  # entries of one block of doubled inner products
 
 
@@ -70,7 +71,7 @@ def scaled_gradients(
             gradients = gradients - (gradients * normals).sum(1, keepdims=True) * normals
         norms = lengths(gradients)
         fails = ~np.isfinite(norms) | ~_is_on(size, domain, radius)
-    if signs is not None:
+    if signs is not None and not signs.all():
         fails |= ((signs == 0) & ((a != 0) & W.any(1))).any(1)
     return np.where(fails, 0.0, norms), gradients
 
@@ -98,7 +99,10 @@ def _signs(
     moved = np.zeros(len(points)) if domain == "space" else OFF + np.zeros(len(points))
     margin = _MARGIN * _EPS * W.shape[1] * (reach + np.abs(b)) + moved[:, None] * reach
     signs = np.sign(pre_activations)
-    unsure = (np.abs(pre_activations) <= margin) & ((a != 0) & W.any(1))
+    unsure = np.abs(pre_activations) <= margin
+    if not unsure.any():
+        return signs
+    unsure &= (a != 0) & W.any(1)
     signs[unsure] = _doubled_signs(W, b, points, size, np.argwhere(unsure), domain, radius)
     return signs
 
@@ -177,9 +181,17 @@ def _doubled_tangential(gradient: doubled.Doubled, x: np.ndarray) -> doubled.Dou
 
 
 def lengths(rows: np.ndarray) -> np.ndarray:
-    """Norms of rows (m, d) whose squares may overflow."""
-    largest = np.abs(rows).max(1, keepdims=True, initial=0.0)
-    return np.linalg.norm(rows / np.where(largest > 0, largest, 1.0), axis=1) * largest[:, 0]
+    """Norms of rows (m, d) whose squares may overflow or vanish."""
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.einsum("ij,ij->i", rows, rows)
+        norms = np.sqrt(squares)
+        far = ~((squares > _SMALL) & (squares < 1.0 / _SMALL))
+        if far.any():
+            rows = rows[far]
+            largest = np.abs(rows).max(1, keepdims=True, initial=0.0)
+            rows = rows / np.where(largest > 0, largest, 1.0)
+            norms[far] = np.sqrt(np.einsum("ij,ij->i", rows, rows)) * largest[:, 0]
+    return norms
 
 
 def into(points: np.ndarray, domain: str, radius: float = 1.0) -> np.ndarray:

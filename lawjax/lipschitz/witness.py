@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lawjax import activations
+from lawjax import activations, arguments
 from lawjax.errors import UserError
 from lawjax.lipschitz.ascents import ascents
 from lawjax.lipschitz.climb import LINES, ROUNDS, climb, corner_points
@@ -30,7 +30,7 @@ from lawjax.network import TwoLayer
 Array = Any
 
 _OF_GIVEN = 8  # of the points given from which ascents start
-_CLIMB_WORK = (5e8, 5e7)  # operations of all searches from cell to cell of a small and a large network, roughly
+_CLIMB_WORK = (3e8, 3e7)  # operations of all searches from cell to cell of a small and a large network, roughly
 _MANY = 16  # of these searches on a small network
 _FEW = 2  # and on one of which all corners were tried
 _WALKERS = 16  # walks at random for smooth psi
@@ -65,26 +65,17 @@ class Search:
     def __post_init__(self) -> None:
         """Check what was given."""
         for name in ("starts", "steps"):
-            count = getattr(self, name)
-            if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-                raise UserError(f"A search needs a whole number of {name}, at least 1, not {count!r}.")
+            arguments.whole(name, getattr(self, name))
+        if self.key is not None:
+            arguments.key(self.key)
         if self.points is not None:
             object.__setattr__(self, "points", _checked_points(self.points))
 
 
 def _checked_points(given: Array) -> np.ndarray:
-    try:
-        points = np.asarray(given)
-        is_real = points.dtype.kind not in "cSUOMmV"
-    except ValueError:  # rows of different lengths
-        is_real = False
-    if not is_real:
-        raise UserError("points must be an array of real numbers of shape (m, d).")
-    points = points.astype(np.float64)
-    if points.ndim != 2 or not points.size:
-        raise UserError(f"points must have shape (m, d), not {points.shape}.")
-    if not (np.isfinite(points).all() and points.any(axis=1).all()):
-        raise UserError("points must be finite and not zero: the search needs their directions.")
+    points = arguments.numbers("points", given, (None, None))
+    if not (points.size and points.any(axis=1).all()):
+        raise UserError("points must be at least one, and not zero: the search needs their directions.")
     return points
 
 
