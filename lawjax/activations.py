@@ -23,6 +23,7 @@ import jax.scipy.special
 import numpy as np
 import scipy.special
 
+from lawjax import arguments
 from lawjax.errors import UserError
 
 Array = Any  # np.ndarray or jax.Array: both follow the array API used here
@@ -80,7 +81,7 @@ class Activation:
 
 
 LEAKY_SLOPE = 0.01
-_MAX_POWER = 1000  # far above any use; a slip such as power:1000000000 would otherwise fill the memory
+MAX_POWER = 1000  # far above any use; a slip such as power:1000000000 would otherwise fill the memory
 _NO_TAIL = 40.0  # the normal distribution has none beyond, in float64
 _GELU_SLOPES = (-0.128904145185156, 1.128904145185156)  # attained at t = -sqrt(2), sqrt(2); rounded outwards
 
@@ -180,20 +181,26 @@ def _polynomial(name: str, coefficients: tuple[float, ...]) -> Activation:
     )
 
 
-@functools.cache
 def get(name: str) -> Activation:
     """The activation called `name`: a fixed one, `power:p` (t^p, 1 <= p <= 1000), `polynomial:c0,c1,...` (sum c_q t^q).
 
     Raises:
         UserError: the name is unknown or its parameters are not numbers.
     """
+    if not isinstance(name, str):
+        raise UserError(f"Unknown activation {arguments.shown(name)}: use the name of one of {', '.join(NAMES)}.")
+    return _get(name)
+
+
+@functools.cache
+def _get(name: str) -> Activation:
     if name in _REGISTRY:
         return _REGISTRY[name]
-    kind, _, parameters = str(name).partition(":")
+    kind, _, parameters = name.partition(":")
     try:
         if kind == "power":
             power = int(parameters)
-            if 1 <= power <= _MAX_POWER:
+            if 1 <= power <= MAX_POWER:
                 return _power(name, power)
         if kind == "polynomial":
             coefficients = tuple(float(c) for c in parameters.split(","))

@@ -737,7 +737,7 @@ def read_network(path: Any) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     what = "it is no archive of arrays"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:  # np.load leaves its own open
             for name in list(file.files):
                 what = f"its array {name} cannot be read"
                 require(name not in arrays, f"{path} has two arrays called {name}.")

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lawjax import activations
+from lawjax import activations, arguments
 from lawjax.errors import UserError
 
 _MOST_STEPS = 2**31 - 2  # steps are counted in int32
@@ -65,22 +65,21 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         """Check what can be checked before anything is trained."""
         for name in ("epsilon", "learning_rate", "hidden_scale", "readout_scale"):
-            value = getattr(self, name)
-            if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value > 0):
-                raise UserError(f"{name} must be a positive number, not {value!r}.")
-        for name in ("step_limit", "batch_size"):
-            if not isinstance(getattr(self, name), (int, type(None))):
-                raise UserError(f"{name} must be a whole number, not {getattr(self, name)!r}.")
-        if not isinstance(self.optimizer_options, tuple) or any(len(pair) != 2 for pair in self.optimizer_options):
+            arguments.positive(name, getattr(self, name))
+        if not isinstance(self.optimizer_options, tuple) or not all(map(_is_option, self.optimizer_options)):
             raise UserError('optimizer_options must be a tuple of pairs, such as (("b1", 0.9),).')
-        if not 1 <= self.step_limit <= _MOST_STEPS:
-            raise UserError(f"step_limit must be a whole number from 1 to {_MOST_STEPS}, not {self.step_limit}.")
-        if self.batch_size is not None and self.batch_size < 2:
-            raise UserError(f"batch_size must be at least 2 (batch norm needs a variance), not {self.batch_size}.")
-        if self.dtype not in ("float32", "float64"):
-            raise UserError(f"dtype must be float32 or float64, not {self.dtype!r}.")
+        arguments.whole("step_limit", self.step_limit, 1, _MOST_STEPS)
+        if self.batch_size is not None:
+            arguments.whole("batch_size", self.batch_size, 2)  # batch norm needs a variance
+        for name in ("batch_norm", "readout_bias"):
+            arguments.flag(name, getattr(self, name))
+        arguments.word("dtype", self.dtype, ("float32", "float64"))
         activations.get(self.activation)
         optimizer(self)
+
+
+def _is_option(pair: Any) -> bool:
+    return isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
 
 
 def optimizer(config: TrainingConfig) -> Any:
@@ -90,14 +89,18 @@ def optimizer(config: TrainingConfig) -> Any:
         UserError: optax has none of this name and these options, or it mixes coordinates (LAMB, global-norm clipping):
             networks that share a pack would then disturb one another.
     """
+    try:
+        hash((config.optimizer, config.optimizer_options))
+    except TypeError:
+        raise UserError("optimizer must be a name, and optimizer_options pairs of a name and a number.") from None
     return _optimizer(config.optimizer, config.learning_rate, config.optimizer_options)
 
 
 @functools.cache
 def _optimizer(name: str, learning_rate: float, options: tuple[tuple[str, float], ...]) -> Any:
-    factory = getattr(optax, name, None)
+    factory = getattr(optax, name, None) if isinstance(name, str) else None
     if not callable(factory):
-        raise UserError(f"optax has no optimiser {name!r}; use one of {', '.join(OPTIMIZERS)}.")
+        raise UserError(f"optax has no optimiser {arguments.shown(name)}; use one of {', '.join(OPTIMIZERS)}.")
     known = name in OPTIMIZERS
     try:
         made = _lenient(factory(learning_rate, **dict(options)))

@@ -16,10 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lawjax import files, keys
+from lawjax import arguments, files, keys
 from lawjax.errors import UserError
 
 Array = Any
+_MOST = 2**31 - 1  # points or dimensions
 
 
 class Dataset(NamedTuple):
@@ -57,6 +58,17 @@ def dataset(x: Array, y: Array) -> Dataset:
     points = _checked_points(points)
     _check_labels(labels)
     return Dataset(points, labels.astype(points.dtype))
+
+
+def checked(given: Any) -> Dataset:
+    """A data set that a function was given, or a pair of x and y, checked.
+
+    Raises:
+        UserError: it is neither, or no valid one.
+    """
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise UserError(f"A data set is a lawjax.Dataset, or a pair of x and y, not {arguments.shown(given)}.")
+    return dataset(*given)
 
 
 def _array(name: str, values: Array) -> np.ndarray:
@@ -152,8 +164,8 @@ def float64(dataset_: Dataset) -> Dataset:
     Raises:
         UserError: as `dataset`.
     """
-    checked = dataset(dataset_.x, dataset_.y)
-    return Dataset(np.asarray(checked.x, np.float64), np.asarray(checked.y, np.float64))
+    x, y = checked(dataset_)
+    return Dataset(np.asarray(x, np.float64), np.asarray(y, np.float64))
 
 
 def load(path: str | Path) -> Dataset:
@@ -171,9 +183,12 @@ def load(path: str | Path) -> Dataset:
         raise UserError(f"{path} holds no data set: {error}") from None
 
 
-def _check_size(n: int, d: int) -> None:
-    if n < 1 or d < 1:
-        raise UserError(f"A data set needs n >= 1 points of dimension d >= 1, not n={n}, d={d}.")
+def _check_draw(key: Array, n: int, d: int, dtype: Any) -> None:
+    if not isinstance(key, jax.core.Tracer):
+        arguments.key(key)
+    arguments.whole("n", n, 1, _MOST)
+    arguments.whole("d", d, 1, _MOST)
+    arguments.floating("dtype", dtype)
 
 
 def _normal(key: Array, n: int, d: int, dtype: Any) -> Array:
@@ -190,7 +205,7 @@ def gaussian(key: Array, n: int, d: int, dtype: Any = jnp.float32) -> Dataset:
     Raises:
         UserError: n or d below one.
     """
-    _check_size(n, d)
+    _check_draw(key, n, d, dtype)
     with keys.settled(keys.is_double(dtype)):
         key_x, key_y = jax.random.split(key)
         return Dataset(_normal(key_x, n, d, dtype) / np.sqrt(d).astype(dtype), _labels(key_y, n, dtype))
@@ -202,7 +217,7 @@ def sphere(key: Array, n: int, d: int, dtype: Any = jnp.float32) -> Dataset:
     Raises:
         UserError: n or d below one.
     """
-    _check_size(n, d)
+    _check_draw(key, n, d, dtype)
     with keys.settled(keys.is_double(dtype)):
         key_x, key_y = jax.random.split(key)
         x = _normal(key_x, n, d, dtype)
@@ -217,9 +232,8 @@ def low_rank(key: Array, n: int, d: int, rank: int, dtype: Any = jnp.float32) ->
     Raises:
         UserError: n or d below one, a rank that is not between 1 and d.
     """
-    _check_size(n, d)
-    if not 1 <= rank <= d:
-        raise UserError(f"The rank must be between 1 and d = {d}, not {rank}.")
+    _check_draw(key, n, d, dtype)
+    arguments.whole("rank", rank, 1, d)
     with keys.settled(keys.is_double(dtype)):
         key_x, key_y, key_basis = jax.random.split(key, 3)
         basis = jnp.linalg.qr(_normal(key_basis, d, rank, dtype))[0]
@@ -236,9 +250,10 @@ def clustered(key: Array, n: int, d: int, clusters: int, spread: float = 0.3, dt
     Raises:
         UserError: n, d or clusters below one, a spread outside of (0, 1].
     """
-    _check_size(n, d)
-    if clusters < 1 or not 0 < spread <= 1:
-        raise UserError(f"clusters must be at least 1 and spread in (0, 1], not {clusters} and {spread}.")
+    _check_draw(key, n, d, dtype)
+    arguments.whole("clusters", clusters)
+    if not 0 < arguments.number("spread", spread) <= 1:
+        raise UserError(f"spread must be in (0, 1], not {spread}.")
     with keys.settled(keys.is_double(dtype)):
         key_x, key_y, key_centres = jax.random.split(key, 3)
         centres = math.sqrt(1.0 - spread**2) * _normal(key_centres, clusters, d, dtype)[jnp.arange(n) % clusters]
@@ -260,7 +275,8 @@ def floor(dataset: Dataset, block: int = 1024) -> float:
     points carry opposite labels. Inner products find the closest pair, and all pairs that their rounding leaves in
     doubt; its distance is taken by differences, so that no cancellation can raise the floor, wherever the points lie.
     """
-    x, y = np.asarray(dataset.x, np.float64), np.asarray(dataset.y)
+    arguments.whole("block", block)
+    x, y = float64(dataset)
     if not (y > 0).any() or not (y < 0).any():
         return 0.0
     z = _in_unit_box(x)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from lawjax import arguments
 from lawjax.errors import UserError
 
 _USER_DEFINED = 2  # `dtype.isbuiltin` of types that a package adds to NumPy, such as bfloat16
@@ -32,9 +33,10 @@ def read_npz(path: str | Path, what: str) -> dict[str, np.ndarray]:
     Raises:
         UserError: it cannot be read, one of its arrays cannot, or two have one name.
     """
+    path = named(path)
     try:
         # Opened here, since np.load leaves its own file open when the archive is truncated.
-        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays, damaged = _arrays(file)
             repeated = sorted({name for name in file.files if file.files.count(name) > 1})
     except Exception as error:  # NumPy, zipfile and zlib have a dozen kinds for foreign or damaged bytes
@@ -89,7 +91,7 @@ def check_new(*outputs: str | Path, inputs: Sequence[str | Path] = ()) -> None:
             whatever their spelling.
     """
     places: dict[tuple[str, str], Path] = {}
-    for output in map(_path, outputs):
+    for output in map(named, outputs):
         with _refusal(output):
             if _exists(output):
                 raise UserError(f"{output} {_why_not(output, inputs)}")
@@ -101,11 +103,16 @@ def check_new(*outputs: str | Path, inputs: Sequence[str | Path] = ()) -> None:
         places[place] = output
 
 
-def _path(path: str | Path) -> Path:
+def named(path: str | Path) -> Path:
+    """The path of a file or folder.
+
+    Raises:
+        UserError: it is no text and no path.
+    """
     try:
         return Path(path)
-    except TypeError:
-        raise UserError(f"A file is named by a text or a path, not by {path!r}.") from None
+    except Exception:  # whatever a stranger raises
+        raise UserError(f"A file is named by a text or a path, not by {arguments.shown(path)}.") from None
 
 
 def _exists(path: Path) -> bool:
@@ -125,7 +132,7 @@ def _why_not(output: Path, inputs: Sequence[str | Path]) -> str:
 
 def write(path: str | Path, content: bytes, overwrite: bool = False) -> None:
     """Write one file, see `write_all`."""
-    write_all({_path(path): content}, overwrite)
+    write_all({named(path): content}, overwrite)
 
 
 def write_text(path: str | Path, text: str, overwrite: bool = False) -> None:

@@ -17,6 +17,7 @@ networks.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -25,6 +26,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
+from lawjax import arguments
 from lawjax.errors import UserError
 
 Interval = tuple[float, float]
@@ -106,6 +108,12 @@ class PowerFit:
         )
 
 
+def _exp(value: float) -> float:
+    """e^value, infinite where float64 ends."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.exp(value))
+
+
 def _with_interval(value: float, interval: Interval) -> str:
     return f"{value:.3f}" if np.isnan(interval[0]) else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
@@ -116,19 +124,28 @@ class _Lines(NamedTuple):
 
 
 def _points(x: ArrayLike, y: ArrayLike, groups: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray]:
-    try:
-        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"x and y of a fit must be numbers: {error}.") from None
-    groups = np.asarray(groups)
-    if not x.ndim == y.ndim == groups.ndim == 1 or not len(x) == len(y) == len(groups):
-        shapes = f"{x.shape}, {y.shape} and {groups.shape}"
-        raise UserError(f"x, y and groups of a fit must be one-dimensional and equally long, but have shapes {shapes}.")
+    x, y = (arguments.numbers(f"{name} of a fit", values, (None,)) for name, values in (("x", x), ("y", y)))
+    groups = _groups(groups)
+    if not len(x) == len(y) == len(groups):
+        lengths = f"{len(x)}, {len(y)} and {len(groups)}"
+        raise UserError(f"x, y and groups of a fit must be equally long, but have lengths {lengths}.")
     if len(x) == 0:
         raise UserError("There are no points to fit: pass at least two fitted networks.")
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise UserError("A fit needs finite x and y: drop the networks that diverged or were not measured first.")
+    for name, values in (("x", x), ("y", y)):
+        if values.max() / 4.0 - values.min() / 4.0 > sys.float_info.max / 8.0:
+            raise UserError(f"{name} of a fit reaches from {values.min():.3g} to {values.max():.3g}: rescale it.")
     return x, y, groups
+
+
+def _groups(labels: ArrayLike) -> NDArray:
+    """Labels as whole numbers from 0, equal ones for equal labels."""
+    try:
+        found = np.unique(np.asarray(labels), return_inverse=True)[1]
+        if found.ndim == 1:
+            return found
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise UserError(f"groups must be labels of one kind, one for each point, not {arguments.shown(labels)}.")
 
 
 def _lines(sums: NDArray[np.float64]) -> _Lines:
@@ -141,6 +158,14 @@ def _lines(sums: NDArray[np.float64]) -> _Lines:
     return _Lines(slope, mean_y - slope * mean_x)
 
 
+def _explained(residual: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """The share of the variance of y that is not left in the residual; nan where y is constant."""
+    if np.ptp(y) == 0:
+        return math.nan
+    around = y - y.mean()
+    return 1.0 - float(residual @ residual) / float(around @ around)
+
+
 def _interval(samples: NDArray[np.float64], level: float) -> Interval:
     samples = samples[np.isfinite(samples)]
     if len(samples) == 0:
@@ -149,11 +174,10 @@ def _interval(samples: NDArray[np.float64], level: float) -> Interval:
     return float(low), float(high)
 
 
-def _check_resampling(n_resamples: int, level: float) -> None:
-    if not 0 < level < 1:
-        raise UserError(f"The level of an interval must lie strictly between 0 and 1, not {level}.")
-    if n_resamples < 1:
-        raise UserError(f"The number of resamples must be at least 1, not {n_resamples}.")
+def _check_resampling(n_resamples: int, level: float, rng_seed: int) -> None:
+    arguments.share("The level of an interval", level)
+    arguments.whole("The number of resamples", n_resamples)
+    arguments.whole("rng_seed", rng_seed, 0)
 
 
 def _times_drawn(n_groups: int, n_resamples: int, rng_seed: int) -> NDArray[np.float64]:
@@ -193,7 +217,7 @@ def affine(
         UserError: no points, shapes that differ, numbers that are not finite, fewer than two distinct x, `level` or
             `n_resamples` out of range.
     """
-    _check_resampling(n_resamples, level)
+    _check_resampling(n_resamples, level, rng_seed)
     x, y, groups = _points(x, y, groups)
     labels, index = np.unique(groups, return_inverse=True)
 
@@ -203,6 +227,8 @@ def affine(
     if scale_x == 0:
         raise UserError("A fit needs at least two distinct x, but all points share one: sweep more than one setting.")
     scale_y = float(np.ptp(y)) or 1.0
+    if math.isinf(scale_y / scale_x):
+        raise UserError(f"x varies by {scale_x:.3g} and y by {scale_y:.3g}: rescale them, the slope is beyond float64.")
     u, v = (x - shift_x) / scale_x, (y - shift_y) / scale_y
     rows = (np.ones_like(u), u, v, u * u, u * v)
     sums = np.stack([np.bincount(index, weights=row, minlength=len(labels)) for row in rows], axis=1)
@@ -214,7 +240,7 @@ def affine(
     scaled = _lines(sums.sum(axis=0, keepdims=True))
     best = unscaled(scaled)
     residual = v - scaled.intercept[0] - scaled.slope[0] * u
-    r_squared = 1.0 - float(residual @ residual) / float(v @ v) if np.ptp(y) > 0 else math.nan
+    r_squared = _explained(residual, v)
 
     slope_interval, intercept_interval = NO_INTERVAL, NO_INTERVAL
     if len(labels) > 1:
@@ -261,9 +287,9 @@ def power_law(
     low, high = line.intercept_interval
     return PowerFit(
         exponent=line.slope,
-        constant=math.exp(line.intercept),
+        constant=_exp(line.intercept),
         exponent_interval=line.slope_interval,
-        constant_interval=(math.exp(low), math.exp(high)),
+        constant_interval=(_exp(low), _exp(high)),
         r_squared=line.r_squared,
         n_points=line.n_points,
         n_groups=line.n_groups,
@@ -279,7 +305,7 @@ class MonomialFit:
         exponents: one for each factor, by name.
         intervals: their (low, high) percentile bootstrap intervals; (nan, nan) with a single group.
         constant: y where every factor is 1.
-        r_squared: share of the variance of log y explained.
+        r_squared: share of the variance of log y explained; nan where y is constant.
     """
 
     exponents: dict[str, float]
@@ -313,7 +339,9 @@ def monomial(
     Raises:
         UserError: what `affine` refuses, numbers that are not positive, factors that cannot be told apart.
     """
-    _check_resampling(n_resamples, level)
+    _check_resampling(n_resamples, level, rng_seed)
+    if not isinstance(factors, Mapping):
+        raise UserError(f"factors must be a dict of arrays by name, not {arguments.shown(factors)}.")
     columns = [_points(x, y, groups)[0] for x in factors.values()]
     _, y, groups = _points(y, y, groups)
     if not columns or min(column.min() for column in (*columns, y)) <= 0:
@@ -340,8 +368,8 @@ def monomial(
     return MonomialFit(
         exponents={name: float(best[j + 1]) for j, name in enumerate(factors)},
         intervals=intervals,
-        constant=math.exp(best[0]),
-        r_squared=1.0 - float(residual @ residual) / float(((log_y - log_y.mean()) ** 2).sum()),
+        constant=_exp(best[0]),
+        r_squared=_explained(residual, log_y),
     )
 
 
@@ -351,7 +379,8 @@ def proportion(successes: int, trials: int, level: float = 0.95) -> tuple[float,
     Raises:
         UserError: no trials, or more successes than trials.
     """
-    if not 0 <= successes <= trials or trials < 1:
-        raise UserError(f"A share needs 0 <= successes <= trials and a trial, not {successes} of {trials}.")
+    arguments.share("The level of an interval", level)
+    arguments.whole("trials", trials)
+    arguments.whole("successes", successes, 0, trials)
     interval = scipy.stats.binomtest(successes, trials).proportion_ci(level, method="wilson")
     return successes / trials, float(interval.low), float(interval.high)

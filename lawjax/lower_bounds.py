@@ -23,9 +23,10 @@ import numpy as np
 import scipy.optimize
 import scipy.spatial
 
-from lawjax import activations, data, tensors
+from lawjax import activations, arguments, data, tensors
 from lawjax.data import Dataset
 from lawjax.errors import UserError
+from lawjax.lipschitz.domains import check_single
 from lawjax.lipschitz.pairs import kink_bound, values_with_errors
 from lawjax.network import TwoLayer
 
@@ -74,6 +75,7 @@ def floor(dataset: Dataset, epsilon: float = 0.0) -> LowerBound:
         UserError: a negative epsilon.
     """
     _check_epsilon(epsilon)
+    dataset = data.checked(dataset)
     value = data.floor(dataset) if epsilon == 0 else _approximate_floor(*data.float64(dataset), epsilon)
     one_label = len(np.unique(np.asarray(dataset.y))) == 1
     return LowerBound(
@@ -142,7 +144,7 @@ def conjecture1(dataset: Dataset, k: int) -> LowerBound:
     return LowerBound(
         "Conjecture 1",
         "section 2",
-        math.sqrt(dataset.n / k),
+        math.sqrt(data.checked(dataset).n / k),
         "Lip on the sphere",
         f"F_k(psi) that fit, k = {k}",
         False,
@@ -157,11 +159,12 @@ def theorem3(dataset: Dataset, k: int, biases: bool = False) -> LowerBound:
     (w_l, b_l) and the points (x_i, 1).
     """
     _check_width(k)
+    arguments.flag("biases", biases)
     quantity = "L ‖a‖ ‖(W, b)‖_op" if biases else "L ‖a‖ ‖W‖_op"
     return LowerBound(
         "Theorem 3",
         "section 4.1, (6)",
-        0.5 * math.sqrt(dataset.n / k),
+        0.5 * math.sqrt(data.checked(dataset).n / k),
         quantity,
         f"F_k(psi) that fit, psi L-Lipschitz, k = {k}",
         False,
@@ -174,7 +177,7 @@ def theorem3_path(dataset: Dataset) -> LowerBound:
     return LowerBound(
         "Theorem 3, inside",
         "section 4.1, proof",
-        0.5 * math.sqrt(dataset.n),
+        0.5 * math.sqrt(data.checked(dataset).n),
         "L Σ_l ‖a_l w_l‖",
         "F_k(psi) that fit, psi L-Lipschitz, no biases",
         False,
@@ -209,10 +212,8 @@ def theorem4(
     _check_width(k)
     _check_epsilon(epsilon)
     x, y = data.float64(dataset)
-    f = y if values is None else np.asarray(values, np.float64)
-    if f.shape != y.shape or not np.isfinite(f).all():
-        raise UserError(f"values must be finite, of shape {y.shape}, not {f.shape}.")
-    wrong = np.zeros(len(y)) if errors is None else np.asarray(errors, np.float64)
+    f = y if values is None else arguments.numbers("values", values, y.shape)
+    wrong = np.zeros(len(y)) if errors is None else np.abs(arguments.numbers("errors", errors, y.shape, finite=False))
     first, second = np.flatnonzero(y > 0), np.flatnonzero(y < 0)
     pairs = min(len(first), len(second))
     value, reason = None, "only one label occurs"
@@ -262,8 +263,7 @@ def theorem6(dataset: Dataset, degree: int) -> LowerBound:
     Raises:
         UserError: a degree below 1.
     """
-    if degree < 1:
-        raise UserError(f"A polynomial activation has degree 1 at least here, not {degree}.")
+    arguments.whole("degree", degree)
     x, y = data.float64(dataset)
     pairs = int(min((y > 0).sum(), (y < 0).sum()))
     functions = f"polynomial psi of degree {degree}, any k, that fit"
@@ -288,6 +288,8 @@ def markov_coefficient(degree: int, power: int) -> float:
     It is attained by the Chebyshev polynomial T_degree or T_(degree-1), whichever has the parity of the power
     (V. A. Markov 1892).
     """
+    arguments.whole("degree", degree, 0)
+    arguments.whole("power", power, 0, degree)
     m = degree if (degree - power) % 2 == 0 else degree - 1
     i = (m - power) // 2
     try:  # 2^(m-2i-1) m/(m-i) binomial(m-i, i)
@@ -318,6 +320,7 @@ def theorem7(dataset: Dataset, k: int) -> LowerBound:
 def bubeck_sellke(dataset: Dataset, k: int) -> LowerBound:
     """Bubeck and Sellke (2021): Lip(f) >= c sqrt(nd/p) for classes of p parameters, here p = k (d + 2) + 1."""
     _check_width(k)
+    dataset = data.checked(dataset)
     parameters = k * (dataset.d + 2) + 1
     return LowerBound(
         "universal law",
@@ -332,6 +335,9 @@ def bubeck_sellke(dataset: Dataset, k: int) -> LowerBound:
 
 def network_bounds(network: TwoLayer, dataset: Dataset) -> list[LowerBound]:
     """The bounds that look at one network on its data, fitting or not: its values in Theorem 4, and its kinks."""
+    check_single(network)
+    if network.dimension != data.checked(dataset).d:
+        raise UserError(f"The network takes points of dimension {network.dimension}, not {data.checked(dataset).d}.")
     bounds = [theorem4(dataset, network.n_neurons, *values_with_errors(network, data.float64(dataset).x))]
     if activations.get(network.activation).has_kink:
         found = kink_bound(network)
@@ -375,6 +381,8 @@ def all(dataset: Dataset, k: int, activation: str = "relu") -> list[LowerBound]:
 
 def table(bounds: Sequence[LowerBound]) -> str:
     """The bounds as a Markdown table."""
+    for bound in arguments.sequence("bounds", bounds):
+        arguments.instance("A bound", bound, LowerBound, "such as lower_bounds.all gives")
     lines = ["| bound | value | of | functions | certified | reference |", "| --- " * 6 + "|"]
     for bound in bounds:
         value = "none" if bound.value is None else f"{bound.value:.6g}"
@@ -410,10 +418,9 @@ def _that_fit(functions: str, epsilon: float) -> str:
 
 
 def _check_epsilon(epsilon: float) -> None:
-    if not epsilon >= 0:
+    if arguments.number("epsilon", epsilon) < 0:
         raise UserError(f"epsilon is a mean square error, so it cannot be {epsilon}.")
 
 
 def _check_width(k: int) -> None:
-    if k < 1:
-        raise UserError(f"A network has k >= 1 neurons, not {k}.")
+    arguments.whole("The number of neurons k", k)

@@ -96,8 +96,6 @@ class TwoLayer:
     def __init__(
         self, W: Array, b: Array | None = None, a: Array | None = None, c: Array = 0.0, activation: str = "relu"
     ):
-        if not isinstance(activation, str):
-            raise UserError(f'Unknown activation {activation!r}: give its name, such as "relu".')
         activations.get(activation)
         if a is None:
             raise UserError("a is missing: a network has read-out weights of shape (..., k).")

@@ -21,11 +21,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lawjax import data
+from lawjax import activations, arguments, data
 from lawjax.data import Dataset
 from lawjax.errors import UserError
 from lawjax.keys import GENERATOR
 from lawjax.lipschitz import verified
+from lawjax.lipschitz.domains import check_network
 from lawjax.lipschitz.polynomial import polynomial_bound
 from lawjax.network import TwoLayer
 
@@ -64,8 +65,8 @@ def power_form(directions: Array, coefficients: Array, order: int) -> TwoLayer:
     Raises:
         UserError: shapes that do not fit together, p < 1 or above 1000.
     """
-    directions = np.asarray(directions)
-    return TwoLayer(directions, np.zeros(directions.shape[:1]), coefficients, activation=f"power:{order}")
+    arguments.whole("The order", order, 1, activations.MAX_POWER)
+    return TwoLayer(directions, None, coefficients, activation=f"power:{order}")
 
 
 def data_form(dataset: Dataset, order: int) -> TwoLayer:
@@ -79,6 +80,7 @@ def order_of(form: TwoLayer) -> int:
     Raises:
         UserError: it is a stack, its activation is not power:p, or it has biases.
     """
+    check_network(form)
     kind, _, order = form.activation.partition(":")
     if kind != "power" or form.W.ndim != 2 or np.any(form.b) or np.any(form.c):
         raise UserError(f"A form is a single network with activation power:p and no biases, not {form!r}.")
@@ -116,7 +118,7 @@ def decompose(T: Array) -> TwoLayer:
     Raises:
         UserError: axes of different lengths, or none.
     """
-    T = np.asarray(T, np.float64)
+    T = arguments.numbers("T", T, None)
     d, p = (T.shape[0] if T.ndim else 0), T.ndim
     if not d or set(T.shape) != {d}:
         raise UserError(f"A tensor must have shape (d, ..., d), not {T.shape}.")
@@ -154,8 +156,10 @@ def operator_norm(form: TwoLayer, key: Array | None = None, starts: int = 32, st
         UserError: no form, fewer than one start or step.
     """
     p = order_of(form)
-    if min(starts, steps) < 1:
-        raise UserError(f"The power method needs at least 1 start and 1 step, not {starts} and {steps}.")
+    arguments.whole("starts", starts)
+    arguments.whole("steps", steps)
+    if key is not None:
+        arguments.key(key)
     bound = polynomial_bound(form.astype(np.float64), "sphere", ascents=False)
     upper = float(verified.up(bound.upper / p))
     scaled = _scaled(form)
@@ -272,6 +276,7 @@ def nuclear_norm_bound(form: TwoLayer) -> float:
 
 def largest_eigenvalues(form: TwoLayer, k: int) -> float:
     """An upper bound on the sum of the k largest |eigenvalues| of a form of order two."""
+    arguments.whole("k", k)
     if order_of(form) != 2:
         raise UserError(f"Eigenvalues are for forms of order 2, not {order_of(form)}.")
     scaled = _scaled(form)
@@ -349,12 +354,15 @@ def lemma4_ratio(dataset: Dataset, points: Array, order: int) -> np.ndarray:
     At p = 2 its root mean square is sqrt(3), as E (x . z)^4 = 3 / d^2 up to terms in 1/d, and sqrt(2) where as many
     labels are +1 as -1, which takes the mean of (x . z)^2 off.
     """
-    values = np.abs(_values(data_form(dataset, order), np.asarray(points, np.float64)))
+    dataset = data.checked(dataset)
+    points = arguments.numbers("points", points, (None, dataset.d))
+    values = np.abs(_values(data_form(dataset, order), points))
     return values / math.sqrt(dataset.n) * float(dataset.d) ** (0.5 * order)
 
 
 def lemma5_ratio(dataset: Dataset, order: int, **search: Any) -> tuple[float, float]:
     """||sum_i y_i x_i^(p)||_op / sqrt(n / d^(p-1)) from below and above; at most C_p if n >= d^(p-1) (Lemma 5)."""
+    dataset = data.checked(dataset)
     found = operator_norm(data_form(dataset, order), **search)
     scale = float(dataset.d) ** (0.5 * (order - 1)) / math.sqrt(dataset.n)
     return found.lower * scale, found.upper * scale

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lawjax import data, pack
+from lawjax import arguments, data, pack
 from lawjax.config import TrainingConfig
 from lawjax.data import Dataset
 from lawjax.errors import UserError
@@ -81,11 +81,10 @@ def memorize(
         UserError: an invalid data set, widths below one or repeated, a batch larger than the data set, points of
             opposite labels that are equal or that the precision cannot tell apart.
     """
-    config = config or TrainingConfig()
+    config = _checked_config(config)
     widths = _checked_widths(widths)
-    if chunk < 1:
-        raise UserError(f"chunk must be at least 1 step, not {chunk}.")
-    dataset = data.dataset(*dataset)
+    arguments.whole("chunk", chunk)
+    dataset = data.checked(dataset)
     check_batch(config, dataset.n)
     own = standard_form(dataset.x).points(dataset.x).astype(config.dtype)
     check_separable(dataset, own, 'train with dtype="float64" or rescale the features in which they differ')
@@ -97,13 +96,19 @@ def memorize(
         return harvest(lanes, 0, dataset, range(len(widths)), config)
 
 
+def _checked_config(config: TrainingConfig | None) -> TrainingConfig:
+    if config is not None:
+        arguments.instance("config", config, TrainingConfig, "such as lawjax.TrainingConfig(epsilon=0.02)")
+    return config or TrainingConfig()
+
+
 def _checked_widths(widths: int | Sequence[int]) -> tuple[int, ...]:
     try:
         checked = tuple(operator.index(width) for width in (widths if isinstance(widths, Iterable) else (widths,)))
     except TypeError:
         checked = ()
     if not checked or min(checked) < 1 or len(set(checked)) < len(checked):
-        raise UserError(f"Widths must be different whole numbers k >= 1, not {widths}.")
+        raise UserError(f"Widths must be different whole numbers k >= 1, not {arguments.shown(widths)}.")
     return checked
 
 
@@ -111,7 +116,7 @@ def key_data(key: Array) -> np.ndarray:
     """The (2,) uint32 words of a JAX key of the threefry generator."""
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         key = jax.random.key_data(key)
-    words = np.asarray(key)
+    words = np.asarray(key if isinstance(key, (jax.Array, np.ndarray)) else ())
     if words.shape != (2,) or words.dtype != np.uint32:
         raise UserError("The key must be one threefry key, as jax.random.key(seed, impl='threefry2x32') makes it.")
     return words
@@ -180,9 +185,10 @@ def loss_curve(
     The network is the one that `memorize` trains from the same key; it stays as it is once it fits. With mini-batches,
     each is the loss on all points when the epoch began.
     """
-    config = config or TrainingConfig()
-    [width] = _checked_widths(width)
-    dataset = data.dataset(*dataset)
+    config = _checked_config(config)
+    width = arguments.whole("width", width)
+    arguments.whole("steps", steps)
+    dataset = data.checked(dataset)
     check_batch(config, dataset.n)
     with numerics(config):
         lanes = pack.empty(PackShape(1, dataset.n, dataset.d, width, 1), config)

@@ -311,7 +311,7 @@ def test_unbounded_slopes_have_no_upper_bound():
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"domain": "torus"}, "Unknown domain"),
+        ({"domain": "torus"}, "domain must be one of space"),
         ({"domain": "ball", "radius": -1.0}, "radius"),
         ({"domain": "ball", "radius": math.nan}, "radius"),
         ({"tangential": True}, "tangential"),

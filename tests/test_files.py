@@ -132,7 +132,7 @@ def test_what_is_no_path_is_refused(path):
     refused("named by a text or a path", files.write, path, b"")
     refused("named by a text or a path", files.check_new, path)
     refused("named by a text or a path", TwoLayer(np.eye(2), None, np.ones(2)).save, path)
-    refused("cannot be read", TwoLayer.load, path)
+    refused("named by a text or a path", TwoLayer.load, path)
 
 
 def test_a_folder_that_may_not_be_written_is_refused_before_any_work(tmp_path):

@@ -4,6 +4,7 @@ import itertools
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -232,3 +233,47 @@ def test_monomial_refuses_collinear_factors_and_bad_levels():
         monomial(sizes, sizes["d"], groups, level=1.0)
     with pytest.raises(UserError, match="positive"):
         monomial(sizes, -sizes["d"], groups)
+
+
+def test_a_constant_monomial_has_exponents_of_zero_and_no_share_explained():
+    sizes, groups = _sizes()
+    fit = monomial(sizes, np.full(60, 7.0), groups)
+    np.testing.assert_allclose([*fit.exponents.values(), fit.constant], [0.0, 0.0, 0.0, 7.0], atol=1e-12)
+    assert np.isnan(fit.r_squared) and "R^2 nan" in str(fit)
+
+
+@pytest.mark.parametrize("convert", [list, tuple, pl.Series, np.float32])
+def test_tables_and_lists_are_fitted_like_arrays(convert):
+    x, y = np.arange(1.0, 7), np.arange(1.0, 7) ** 2
+    groups = ["a", "a", "b", "b", "c", "c"]
+    assert power_law(convert(x), convert(y), groups).exponent == pytest.approx(2.0)
+    assert monomial({"x": convert(x)}, convert(y), pl.Series(groups)).exponents["x"] == pytest.approx(2.0)
+
+
+def test_two_points_of_one_seed_have_a_line_and_no_interval():
+    fit = monomial({"x": [1.0, 2.0]}, [3.0, 12.0], [0, 0])
+    assert fit.exponents["x"] == pytest.approx(2.0) and np.isnan(fit.intervals["x"]).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: affine([-1e308, 1e308], [0.0, 1.0], [0, 0]), "reaches from.*rescale"),
+        (lambda: affine([0.0, 1e-320], [0.0, 1.0], [0, 0]), "slope is beyond float64"),
+        (lambda: affine(np.ma.masked_array([1.0, 2.0], [True, False]), [0.0, 1.0], [0, 0]), "masked"),
+        (lambda: affine([1.0, 2.0], [0.0, 1.0], [0, None]), "groups must be labels of one kind"),
+        (lambda: affine([1.0, 2.0], [0.0, 1.0], [0]), "equally long"),
+        (lambda: affine([1.0, 2.0], pl.Series([None, 1.0]), [0, 0]), "NaN"),
+        (lambda: monomial({}, [1.0, 2.0], [0, 0]), "at least one factor"),
+        (lambda: monomial({"x": [0.0, 1.0]}, [1.0, 2.0], [0, 0]), "positive"),
+        (lambda: monomial([1.0, 2.0], [1.0, 2.0], [0, 0]), "dict of arrays"),
+    ],
+)
+def test_what_cannot_be_fitted_is_said(call, words):
+    with pytest.raises(UserError, match=words):
+        call()
+
+
+def test_a_law_beyond_float64_at_one_is_infinite():
+    fit = power_law([1e-200, 1e-199], [1e200, 1e-200], [0, 0])
+    assert fit.constant == 0.0 and fit.exponent == pytest.approx(-400.0)

@@ -106,6 +106,6 @@ def test_mistakes():
     for config in (FrontierConfig(0.0), FrontierConfig(activation="tanh"), FrontierConfig(domain="sphere")):
         with pytest.raises(UserError, match="Two hidden layers"):
             search_deep(dataset, 4, config)
-    with pytest.raises(UserError, match="Two hidden layers"):
+    with pytest.raises(UserError, match="number of neurons k must"):
         search_deep(dataset, 0)
     assert math.isfinite(search_deep(dataset, 1, FrontierConfig(steps=50)).upper)

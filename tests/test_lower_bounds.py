@@ -222,7 +222,7 @@ def test_one_networks_own_bounds():
 
 @pytest.mark.parametrize("call", [lower_bounds.conjecture1, lower_bounds.theorem3, lower_bounds.theorem4])
 def test_a_width_below_one(call):
-    with pytest.raises(UserError, match="k >= 1"):
+    with pytest.raises(UserError, match="number of neurons k must"):
         call(generic(5, 3), 0)
 
 

@@ -156,7 +156,7 @@ def test_mistakes_are_named():
         tensors.order_of(TwoLayer(np.eye(2), np.ones(2), np.ones(2), activation="power:2"))
     with pytest.raises(UserError, match="implicit"):
         tensors.dense(tensors.power_form(np.ones((1, 100)), [1.0], 4))
-    with pytest.raises(UserError, match="at least 1 start"):
+    with pytest.raises(UserError, match="starts must be a whole number"):
         tensors.operator_norm(tensors.power_form(np.eye(2), [1.0, 1.0], 3), starts=0)
 
 

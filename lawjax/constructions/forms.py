@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse.linalg
 
-from lawjax import tensors
+from lawjax import activations, arguments, tensors
 from lawjax.constructions.record import BLOCK_ENTRIES, Condition, Construction, arrays, built
 from lawjax.data import Dataset
 from lawjax.errors import UserError
@@ -35,8 +35,8 @@ def tensor(dataset: Dataset, order: int = 2, exact: bool = False) -> Constructio
     Raises:
         UserError: p < 2.
     """
-    if order < 2:
-        raise UserError(f"Order {order} is not for tensors; use `linear` for 1.")
+    arguments.whole("The order of a tensor (`linear` is for 1)", order, 2, activations.MAX_POWER)
+    arguments.flag("exact", exact)
     x, y = arrays(dataset)
     n, d = x.shape
     coefficients = _interpolating(x, y, order) if exact else y
@@ -90,8 +90,7 @@ def partial_tensor(dataset: Dataset, coordinates: int) -> Construction:
     """
     x, y = arrays(dataset)
     n, d = x.shape
-    if not 1 <= coordinates <= d:
-        raise UserError(f"The number of coordinates must lie between 1 and d = {d}, not at {coordinates}.")
+    arguments.whole("The number of coordinates", coordinates, 1, d)
     W, a = [], []
     for j, unit in enumerate(np.eye(d)[:coordinates]):
         values, vectors = np.linalg.eigh(x.T @ ((d / coordinates * y * x[:, j])[:, None] * x))
@@ -130,8 +129,8 @@ def smoothest_quadratic(dataset: Dataset, steps: int = 3000, tolerance: float = 
         steps: of the solver, at most.
         tolerance: relative distance from that lower bound at which it ends.
     """
-    if steps < 1:
-        raise UserError(f"The solver needs at least 1 step, not {steps}.")
+    arguments.whole("steps", steps)
+    arguments.positive("tolerance", tolerance)
     x, y = arrays(dataset)
     n, d = x.shape
     gram = (x @ x.T) ** 2

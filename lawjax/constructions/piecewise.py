@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from lawjax import arguments
 from lawjax.constructions.record import BLOCK_ENTRIES, Condition, Construction, arrays, built
 from lawjax.data import Dataset
 from lawjax.errors import UserError
@@ -67,12 +68,12 @@ def ramps(dataset: Dataset, width: float = 0.25) -> Construction:
     Raises:
         UserError: a width outside (0, 1), or a point that is zero.
     """
+    arguments.share("width", width)
     return _caps("ramps", "Shmalo 2026, arXiv 2607.07778", dataset, 1.0 - width, flat=True)
 
 
 def _caps(name: str, reference: str, dataset: Dataset, threshold: float, flat: bool) -> Construction:
-    if not 0 < threshold < 1:
-        raise UserError(f"The threshold of a cap must lie between 0 and 1, not at {threshold}.")
+    arguments.share("The threshold of a cap", threshold)
     x, y = arrays(dataset)
     squares = (x**2).sum(1)
     if not squares.all():
@@ -131,6 +132,8 @@ def grouped_caps(dataset: Dataset, k: int, clustered: bool = False) -> Construct
     """
     x, y = arrays(dataset)
     n, d = x.shape
+    arguments.whole("The number of groups k", k)
+    arguments.flag("clustered", clustered)
     labels = [label for label in (1.0, -1.0) if (y == label).any()]
     if not len(labels) <= k <= n:
         raise UserError(f"There must be at least {len(labels)} groups, one a label, and at most n = {n}, not k = {k}.")

@@ -90,7 +90,7 @@ def arrays(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 def built(dataset: Dataset, x: np.ndarray, y: np.ndarray, network: TwoLayer, **claims: Any) -> Construction:
     """The network in the data's precision, with its fit to the points in float64."""
-    dtype = np.asarray(dataset.x).dtype
+    dtype = np.asarray(dataset[0]).dtype
     network = network.astype(dtype if dtype.kind == "f" else np.float64)
     host = network.astype(np.float64)
     step = max(1, BLOCK_ENTRIES // network.n_neurons)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
-from lawjax import activations
+from lawjax import arguments
 from lawjax.errors import UserError
-from lawjax.lipschitz.domains import DOMAINS, check_domain
+from lawjax.lipschitz.domains import check_domain
 
 ACTIVATIONS = ("relu", "leaky_relu", "abs", "tanh", "softplus", "gelu", "power:2")
 
@@ -20,11 +21,20 @@ def epsilon_of(fit: str) -> float:
     """
     try:
         epsilon = 0.0 if fit == "exact" else float(fit)
-    except ValueError:
+    except (TypeError, ValueError):
         epsilon = math.nan
-    if not (0 < epsilon < 1 or fit == "exact"):
-        raise UserError(f'A fit is "exact" or an epsilon between 0 and 1, not {fit!r}.')
+    if not (0 < epsilon < 1 or epsilon == 0 and isinstance(fit, str) and fit == "exact"):
+        raise UserError(f'A fit is "exact" or an epsilon between 0 and 1, not {arguments.shown(fit)}.')
     return epsilon
+
+
+def check_config(config: Any) -> None:
+    """Check that this is a configuration.
+
+    Raises:
+        UserError: it is something else.
+    """
+    arguments.instance("config", config, FrontierConfig, "such as FrontierConfig(epsilon=0.02)")
 
 
 @dataclass(frozen=True)
@@ -54,18 +64,15 @@ class FrontierConfig:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        activations.get(self.activation)
-        if self.activation not in ACTIVATIONS:
-            raise UserError(f"The search is for {', '.join(ACTIVATIONS)}, not for {self.activation}.")
-        if self.domain not in DOMAINS:
-            raise UserError(f"The domain must be one of {', '.join(DOMAINS)}, not {self.domain!r}.")
+        arguments.word("The activation of a search", self.activation, ACTIVATIONS)
         check_domain(self.domain, self.radius, False)
         if self.quadratic and self.domain == "space":
             raise UserError('Gradients of power:2 are unbounded on R^d; search on domain="ball" or "sphere".')
-        if not (0 <= self.epsilon < 1 and math.isfinite(self.rate) and self.rate > 0):
-            raise UserError("epsilon must be in [0, 1), where 1 is the error of f = 0, and rate positive.")
-        if self.steps < 1 or self.starts < 0:
-            raise UserError(f"steps must be at least 1 and starts at least 0, not {self.steps} and {self.starts}.")
+        if not 0 <= arguments.number("epsilon", self.epsilon) < 1:
+            raise UserError(f"epsilon must be in [0, 1), where 1 is the error of f = 0, not {self.epsilon}.")
+        arguments.positive("rate", self.rate)
+        arguments.whole("steps", self.steps)
+        arguments.whole("starts", self.starts, 0)
 
     @property
     def exact(self) -> bool:

@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lawjax import check, data
+from lawjax import arguments, check, data
 from lawjax.data import Dataset
 from lawjax.errors import UserError
 from lawjax.frontier.batches import descended
-from lawjax.frontier.config import FrontierConfig
+from lawjax.frontier.config import FrontierConfig, check_config
 from lawjax.frontier.finish import shrunk
 from lawjax.frontier.objective import Params, start_of_relaxation
 from lawjax.frontier.starts import RANK, Start, in_own_units
@@ -121,10 +121,15 @@ def search_deep(
     Raises:
         UserError: another activation or domain, an exact fit, k < 1.
     """
-    config = config or FrontierConfig()
+    config = FrontierConfig() if config is None else config
+    check_config(config)
     inner = k if inner is None else inner
-    if config.activation != "relu" or config.domain != "space" or config.exact or min(k, inner, config.starts) < 1:
-        raise UserError("Two hidden layers are searched for ReLU on R^d, epsilon > 0, k and starts >= 1.")
+    for name, size in (("The number of neurons k", k), ("inner", inner)):
+        arguments.whole(name, size)
+    if key is not None:
+        arguments.key(key)
+    if config.activation != "relu" or config.domain != "space" or config.exact or config.starts < 1:
+        raise UserError("Two hidden layers are searched for ReLU on R^d, epsilon > 0 and starts >= 1.")
     config = dataclasses.replace(config, rate=_RATE * config.rate)
     units = in_own_units(dataset, config)
     key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32") if key is None else key, k)

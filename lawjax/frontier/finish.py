@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from lawjax import activations
+from lawjax import activations, arguments, data
 from lawjax.data import Dataset
+from lawjax.errors import UserError
+from lawjax.lipschitz.domains import check_single
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -31,6 +33,11 @@ def shrunk(network: TwoLayer, dataset: Dataset, epsilon: float, constant: bool =
         epsilon: mean square error.
         constant: whether c' is free; otherwise the network is s f.
     """
+    check_single(network)
+    dataset = data.float64(dataset)
+    if arguments.number("epsilon", epsilon) < 0:
+        raise UserError(f"epsilon is a mean square error, so it cannot be {epsilon}.")
+    arguments.flag("constant", constant)
     f = network(dataset.x) - network.c * constant
     values, labels = (f - f.mean(), dataset.y - dataset.y.mean()) if constant else (f, dataset.y)
     square, product = float(np.mean(values**2)), float(np.mean(values * labels))
@@ -56,7 +63,9 @@ def interpolating(network: TwoLayer, dataset: Dataset, biases: bool = True) -> T
         dataset: in float64, n points.
         biases: whether b and c may change, too.
     """
-    x, y = dataset
+    check_single(network)
+    arguments.flag("biases", biases)
+    x, y = data.float64(dataset)
     psi = activations.get(network.activation)
     inner = x @ x.T + float(biases)
     length = float(np.mean(np.sum(x**2, axis=1)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lawjax import activations
+from lawjax import activations, arguments
 from lawjax.errors import UserError
+from lawjax.lipschitz.domains import check_single
 from lawjax.network import TwoLayer
 
 
@@ -23,8 +24,8 @@ def resized(network: TwoLayer, k: int) -> TwoLayer:
     Raises:
         UserError: k < 1, or neurons of a psi that is not homogeneous to be merged.
     """
-    if k < 1:
-        raise UserError(f"A network has k >= 1 neurons, not {k}.")
+    check_single(network)
+    arguments.whole("The number of neurons k", k)
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
     while len(a) < k:
         more = min(k - len(a), len(a))

@@ -3,7 +3,7 @@
 Conjecture 1 speaks of every network; this searches for the one with the smallest certificate. What comes back is an
 upper bound on how smooth a network of width k can be, with proof; no search proves that there is no smoother one.
 
-    >>> from lawjax import data
+    >>> from lawjax import arguments, data
     >>> points = data.gaussian(jax.random.key(0), n=20, d=10)
     >>> found = search(points, 5, FrontierConfig(steps=500))
     >>> found.fitted, bool(found.bracket.lower <= found.bracket.upper)
@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lawjax import data
+from lawjax import arguments, data
 from lawjax.data import Dataset
 from lawjax.frontier.batches import descended
-from lawjax.frontier.config import FrontierConfig
+from lawjax.frontier.config import FrontierConfig, check_config
 from lawjax.frontier.finish import EXACT, interpolating, shrunk
 from lawjax.frontier.starts import Problem, folded, starts_of
 from lawjax.lipschitz import Bracket, certify
@@ -92,7 +92,10 @@ def search_all(
         config: for all of them.
         on_steps: called from time to time with the number of steps that were made, a step of each start counted.
     """
-    config = config or FrontierConfig()
+    config = FrontierConfig() if config is None else config
+    check_config(config)
+    for problem in arguments.sequence("problems", problems):
+        arguments.instance("A problem", problem, Problem, "made by Problem(dataset, k, key)")
     prepared = [start for i, problem in enumerate(problems) for start in starts_of(i, problem, config)]
     datasets = [data.float64(problem.dataset) for problem in problems]
     finished: list[list[TwoLayer]] = [[] for _ in problems]

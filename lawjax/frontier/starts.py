@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lawjax import activations, data
+from lawjax import activations, arguments, data
 from lawjax.data import Dataset
 from lawjax.errors import UserError
 from lawjax.frontier.config import FrontierConfig
 from lawjax.frontier.objective import Params, start_of_relaxation
 from lawjax.frontier.resize import resized
+from lawjax.lipschitz.domains import check_single
 from lawjax.network import TwoLayer
 from lawjax.standard import StandardForm, check_separable, standard_form
 
@@ -87,8 +88,9 @@ def starts_of(number: int, problem: Problem, config: FrontierConfig) -> Iterator
             activation, quadratic ones with biases.
     """
     k = problem.k
-    if k < 1:
-        raise UserError(f"A network has k >= 1 neurons, not {k}.")
+    arguments.whole("The number of neurons k", k)
+    arguments.key(problem.key)
+    arguments.sequence("initial", problem.initial)
     if not config.starts and not problem.initial:
         raise UserError("There is nothing to start from: ask for starts >= 1 or give initial networks.")
     units = in_own_units(problem.dataset, config)
@@ -104,6 +106,7 @@ def starts_of(number: int, problem: Problem, config: FrontierConfig) -> Iterator
         U = np.asarray(start_of_relaxation(of_factor, k, RANK))
         yield Start(number, *units, Params(W, np.zeros(k), np.ones(k), np.zeros(())), signs, U)
     for i, network in enumerate(problem.initial):
+        check_single(network)
         if network.dimension != d or network.activation != config.activation:
             raise UserError(f"{network!r} cannot start a search in dimension {d} for {config.activation}.")
         if config.quadratic and (np.any(network.b) or np.any(network.c)):

@@ -12,15 +12,15 @@ is the exact gradient norm at the best point passed.
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from lawjax import activations
+from lawjax import activations, arguments
 from lawjax.errors import UserError
-from lawjax.lipschitz.gradients import as_single_network, check_dimension, normal_points, norms
+from lawjax.lipschitz.gradients import as_single_network, check_dimension, check_key, normal_points, norms
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -192,15 +192,18 @@ def ascend(
             radius that is not positive, a dimension the network does not have, gradients that may be too large or too
             small for the precision.
     """
-    if n_starts < 1 or steps < 1:
-        raise UserError(f"An ascent needs n_starts >= 1 and steps >= 1, not {n_starts} and {steps}.")
-    if not isinstance(radius, jax.core.Tracer) and not 0 < radius < math.inf:
-        raise UserError(f"The radius of the sphere must be positive and finite, not {radius}.")
+    arguments.whole("n_starts", n_starts)
+    arguments.whole("steps", steps)
+    arguments.flag("tangential", tangential)
+    check_key(key)
+    if not isinstance(radius, jax.core.Tracer):
+        radius = arguments.positive("The radius of the sphere", radius)
     network = as_single_network(network)
     if starts is not None:
+        if not isinstance(starts, jax.core.Tracer):
+            starts = arguments.numbers("starts", starts, (None, network.dimension))
+            if not (starts.size and starts.any(axis=1).all()):
+                raise UserError("starts must not be zero, and at least one: they are scaled to the sphere.")
+            starts = starts / np.abs(starts).max(axis=1, keepdims=True)
         starts = jnp.asarray(starts).astype(network.W.dtype)
-        if starts.ndim != 2 or starts.shape[1] != network.dimension:
-            raise UserError(f"starts must have shape (m, {network.dimension}), not {starts.shape}.")
-        if not isinstance(starts, jax.core.Tracer) and not bool(jnp.isfinite(starts).all() & starts.any(axis=1).all()):
-            raise UserError("starts must be finite and not zero; they are scaled to the sphere.")
     return _ascend(network, key, starts, n_starts, steps, tangential, check_dimension(network, dimension), radius)

@@ -8,15 +8,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lawjax import activations
+from lawjax import activations, arguments
 from lawjax.errors import UserError
 from lawjax.lipschitz.certificate import Certificate, certify, certify_all
-from lawjax.lipschitz.domains import DOMAINS, check_domain
+from lawjax.lipschitz.domains import DOMAINS, check_domain, check_network
 from lawjax.lipschitz.evaluate import norm_at
 from lawjax.lipschitz.patterns import Searched, prepare
 from lawjax.lipschitz.problem import Problem
@@ -68,6 +68,7 @@ def bracket(
         UserError: an unknown domain, a radius that is not positive, `tangential` off the sphere, points to search of
             another dimension.
     """
+    check_domain(domain, radius, tangential)
     alone = isinstance(networks, TwoLayer) and networks.W.ndim == 2
     found = brackets(_singles(networks), (domain,), radius, tangential, search)[domain]
     return found[0] if alone else found
@@ -85,10 +86,12 @@ def brackets(
     A bound for a domain is one for every part of it, and a point of a part is one of the whole. Arguments and errors
     as for `bracket`.
     """
-    if not domains:
-        raise UserError("Name at least one domain: space, ball or sphere.")
+    if not (isinstance(domains, Collection) and domains) or isinstance(domains, (str, bytes, Mapping)):
+        raise UserError('Name at least one domain: a list of "space", "ball" and "sphere".')
     for domain in domains:
         check_domain(domain, radius, tangential)
+    arguments.instance("search", search, Search, "such as lawjax.Search(starts=32, steps=60)")
+    networks = _singles(networks)
     certificates: dict[str, list[Certificate]] = {}
     for domain in filter(domains.__contains__, DOMAINS):  # the widest first
         wider = next(reversed(certificates.values()), None)
@@ -169,7 +172,12 @@ def _problem(one: Scaled, searched: Searched, certificate: Certificate, domain: 
     return Problem(one, searched, domain, radius, certificate.tangential, bound, known)
 
 
-def _singles(networks: TwoLayer | Sequence[TwoLayer]) -> list[TwoLayer]:
+def _singles(networks: Any) -> list[TwoLayer]:
     if isinstance(networks, TwoLayer) and networks.W.ndim == 2:
         return [networks]
+    if not isinstance(networks, TwoLayer):
+        if not isinstance(networks, Sequence) or isinstance(networks, (str, bytes)):
+            raise UserError(f"Give networks: a lawjax.TwoLayer, a stack or a list, not {arguments.shown(networks)}.")
+        for network in networks:
+            check_network(network)
     return [one for network in networks for one in _singles(network)]

@@ -24,7 +24,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lawjax import activations, check
+from lawjax import activations, arguments, check
 from lawjax.errors import UserError
 from lawjax.lipschitz import cells, verified
 from lawjax.lipschitz.crowds import best_crowd, proved_crowd_bound, quadratic
@@ -175,6 +175,7 @@ def certify(
     Raises:
         UserError: a stack, an unknown domain, a radius that is not positive, `tangential` off the sphere.
     """
+    arguments.flag("by_cells", by_cells)
     return certify_all([network], domain, radius, tangential, by_cells=by_cells)[0]
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
-import numpy as np
-
+from lawjax import arguments
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
 
@@ -13,31 +12,36 @@ _FAR = 1e100  # radii whose squares are far from overflow
 DOMAINS = ("space", "ball", "sphere")  # each contains the next
 
 
-def check_domain(domain: str, radius: float, tangential: bool = False) -> None:
+def check_domain(domain: Any, radius: Any, tangential: Any = False) -> None:
     """Check a domain and its radius.
 
     Raises:
         UserError: an unknown domain, a radius that is not positive or beyond 1e100, `tangential` off the sphere.
     """
-    if not isinstance(domain, str) or domain not in DOMAINS:
-        raise UserError(f"Unknown domain {domain!r}: use one of {', '.join(DOMAINS)}.")
-    if isinstance(radius, bool) or not isinstance(radius, (int, float, np.integer, np.floating)):
-        raise UserError(f"The radius of the ball or sphere must be a number, not {radius!r}.")
-    if not isinstance(tangential, (bool, np.bool_)):
-        raise UserError(f"tangential must be True or False, not {tangential!r}.")
-    if not 0 < radius < math.inf:
-        raise UserError(f"The radius of the ball or sphere must be positive and finite, not {radius}.")
+    arguments.word("The domain", domain, DOMAINS)
+    arguments.flag("tangential", tangential)
+    arguments.positive("The radius of the ball or sphere", radius)
     if domain != "space" and not 1.0 / _FAR <= radius <= _FAR:
         raise UserError(f"A radius of {radius} is beyond what is searched safely; rescale the weights of W instead.")
     if tangential and domain != "sphere":
         raise UserError(f"tangential=True is for the sphere; on the domain {domain!r} the whole gradient counts.")
 
 
-def check_single(network: TwoLayer) -> None:
-    """Check that a network is not a stack.
+def check_network(network: Any) -> None:
+    """Check that this is a network or a stack.
 
     Raises:
-        UserError: it is one.
+        UserError: it is something else.
     """
+    arguments.instance("The network", network, TwoLayer, "made by lawjax.TwoLayer(W, b, a) or TwoLayer.load(path)")
+
+
+def check_single(network: Any) -> None:
+    """Check that this is a network, and not a stack.
+
+    Raises:
+        UserError: it is something else.
+    """
+    check_network(network)
     if network.W.ndim != 2:
         raise UserError(f"This is a stack of shape {network.W.shape[:-2]}; take its networks one by one.")

@@ -18,6 +18,7 @@ import numpy as np
 
 from lawjax import activations
 from lawjax.errors import UserError
+from lawjax.lipschitz.domains import check_domain, check_single
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -26,9 +27,10 @@ _ZERO = 1e-9  # of unit vectors' products, below which one lies in the other's h
 
 
 def _weights(network: TwoLayer) -> tuple[np.ndarray, np.ndarray, np.ndarray, activations.Activation]:
+    check_single(network)
     psi = activations.get(network.activation)
-    if network.W.ndim != 2 or not psi.is_piecewise_linear:
-        raise UserError(f"Exact constants are for single networks with relu, leaky_relu or abs, not {network!r}.")
+    if not psi.is_piecewise_linear:
+        raise UserError(f"Exact constants are for networks with relu, leaky_relu or abs, not {network!r}.")
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
     return W, b, a, psi
 
@@ -117,6 +119,7 @@ def exact_circle(network: TwoLayer, radius: float = 1.0, tangential: bool = Fals
         UserError: another d than 2, a stack, psi that is not piecewise linear.
     """
     W, b, a, psi = _weights(network)
+    check_domain("sphere", radius, tangential)
     if network.dimension != 2:
         raise UserError(f"The circle needs d = 2, not {network.dimension}.")
     norms = np.hypot(W[:, 0], W[:, 1])

@@ -17,7 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lawjax import arguments
 from lawjax.errors import UserError
+from lawjax.lipschitz.domains import check_network
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -48,6 +50,7 @@ def as_single_network(network: TwoLayer) -> TwoLayer:
     Raises:
         UserError: the network is a stack, or its gradients may be too large or too small for that precision.
     """
+    check_network(network)
     if network.W.ndim != 2:
         raise UserError(f"This is a stack of shape {network.W.shape[:-2]}; use jax.vmap over networks and keys.")
     own = jax.dtypes.canonicalize_dtype(network.W.dtype)
@@ -76,11 +79,21 @@ def norms(rows: Array) -> Array:
     Rows are divided by powers of two, so that those of ordinary size have the bits of `jnp.linalg.norm`. What is not
     finite counts as 0: it shows nothing.
     """
-    most = jnp.finfo(rows.dtype).maxexp - 3
-    exponent = jnp.clip(jnp.frexp(jnp.abs(rows).max(axis=1))[1], -most, most)
-    one = jnp.ones_like(rows[:, 0])
-    found = jnp.linalg.norm(rows * jnp.ldexp(one, -exponent)[:, None], axis=1) * jnp.ldexp(one, exponent)
+    limits = jnp.finfo(rows.dtype)
+    largest = jnp.clip(jnp.abs(rows).max(axis=1), 4.0 * limits.tiny, 0.25 * limits.max)
+    unit = jax.lax.reduce_precision(largest, limits.nexp, 0)  # to a power of two
+    found = jnp.linalg.norm(rows / unit[:, None], axis=1) * unit
     return jnp.where(jnp.isfinite(found), found, jnp.zeros_like(found))
+
+
+def check_key(key: Any) -> None:
+    """Check a key that is no tracer.
+
+    Raises:
+        UserError: it is none.
+    """
+    if not isinstance(key, jax.core.Tracer):
+        arguments.key(key)
 
 
 def check_dimension(network: TwoLayer, dimension: Any) -> Any:
@@ -91,8 +104,10 @@ def check_dimension(network: TwoLayer, dimension: Any) -> Any:
     """
     if dimension is None:
         return network.dimension
-    if not isinstance(dimension, jax.core.Tracer) and not 1 <= dimension <= network.dimension:
-        raise UserError(f"dimension must lie between 1 and the network's {network.dimension}, not {dimension}.")
+    if not isinstance(dimension, jax.core.Tracer):
+        number = arguments.number("dimension", dimension)
+        if not (number.is_integer() and 1 <= number <= network.dimension):
+            raise UserError(f"dimension must be a whole number from 1 to {network.dimension}, not {number:g}.")
     return dimension
 
 
@@ -125,8 +140,9 @@ def _max_random_gradient(network: TwoLayer, key: Array, n_points: int, dimension
 def max_random_gradient(network: TwoLayer, key: Array, n_points: int = 1000, dimension: Any = None) -> RandomGradients:
     """The maximum random gradient of section 5: max ||grad f(z_i)|| over z_i i.i.d. N(0, I_d/d), i <= n_points.
 
-    A lower estimate of Lip on R^d, in float32 or, for such networks under JAX_ENABLE_X64, float64. Works under `jax.jit` and, for stacks of networks and keys, under `jax.vmap`.
-    Besides 16 MiB blocks of intermediates it holds n_points x d gradients per network.
+    A lower estimate of Lip on R^d, in float32 or, for such networks under JAX_ENABLE_X64, float64. Works under
+    `jax.jit` and, for stacks of networks and keys, under `jax.vmap`. Besides 16 MiB blocks of intermediates it holds
+    n_points x d gradients per network.
 
     Args:
         network: one network.
@@ -139,7 +155,7 @@ def max_random_gradient(network: TwoLayer, key: Array, n_points: int = 1000, dim
         UserError: a stack without `jax.vmap`, fewer than one point, a dimension the network does not have, gradients
             that may be too large or too small for the precision.
     """
-    if n_points < 1:
-        raise UserError(f"The maximum random gradient needs n_points >= 1, not {n_points}.")
+    arguments.whole("n_points", n_points)
+    check_key(key)
     network = as_single_network(network)
     return _max_random_gradient(network, key, n_points, check_dimension(network, dimension))

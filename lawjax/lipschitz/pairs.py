@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lawjax import activations
-from lawjax.errors import UserError
+from lawjax import activations, arguments
 from lawjax.lipschitz.domains import check_domain, check_single
 from lawjax.lipschitz.evaluate import gradient_norms, into
 from lawjax.network import TwoLayer
@@ -80,11 +79,7 @@ def pair_bound(network: TwoLayer, x: Array) -> PairBound:
         UserError: a stack, points of another shape, or with NaN or infinite entries.
     """
     check_single(network)
-    x = np.asarray(x, np.float64)
-    if x.ndim != 2 or x.shape[1] != network.dimension:
-        raise UserError(f"x has shape {x.shape}, but the network takes points of shape (n, {network.dimension}).")
-    if not np.isfinite(x).all():
-        raise UserError("x has NaN or infinite entries; pairs need finite points.")
+    x = arguments.numbers("x", x, (None, network.dimension))
     values, errors = values_with_errors(network, x)
     _, of_x = math.frexp(float(np.abs(x).max(initial=0.0)))
     _, of_values = math.frexp(float(np.abs(values).max(initial=0.0)))

@@ -21,7 +21,7 @@ import numpy as np
 import scipy.optimize
 import scipy.sparse.linalg
 
-from lawjax import activations
+from lawjax import activations, arguments
 from lawjax.errors import UserError
 from lawjax.lipschitz import verified
 from lawjax.lipschitz.domains import check_domain, check_single
@@ -99,6 +99,7 @@ def polynomial_bound(
     """
     check_single(network)
     check_domain(domain, radius, tangential)
+    arguments.flag("ascents", ascents)
     psi = activations.get(network.activation)
     if psi.coefficients is None:
         raise UserError(f"{network.activation!r} is no polynomial; use lawjax.bracket for its bounds.")

@@ -12,14 +12,14 @@ import math
 import numpy as np
 
 from lawjax import activations
-from lawjax.errors import UserError
+from lawjax.lipschitz.domains import check_single
+from lawjax.lipschitz.evaluate import lengths
 from lawjax.network import TwoLayer
 
 
 def _float64_weights(network: TwoLayer) -> tuple[np.ndarray, np.ndarray, float]:
     """W, a in float64 and L."""
-    if network.W.ndim != 2:
-        raise UserError(f"This is a stack of shape {network.W.shape[:-2]}; index it and bound one network at a time.")
+    check_single(network)
     lipschitz = activations.get(network.activation).lipschitz
     return np.asarray(network.W, np.float64), np.asarray(network.a, np.float64), lipschitz
 
@@ -46,7 +46,8 @@ def spectral_product(network: TwoLayer) -> float:
     W, a, lipschitz = _float64_weights(network)
     if math.isinf(lipschitz):
         return math.inf
-    return float(lipschitz * np.linalg.norm(a) * _operator_norm(W))
+    with np.errstate(over="ignore", under="ignore"):
+        return float(lipschitz * lengths(a[None])[0] * _operator_norm(W))
 
 
 def path_product(network: TwoLayer) -> float:
@@ -61,4 +62,5 @@ def path_product(network: TwoLayer) -> float:
     W, a, lipschitz = _float64_weights(network)
     if math.isinf(lipschitz):
         return math.inf
-    return float(lipschitz * (np.abs(a) @ np.linalg.norm(W, axis=1)))
+    with np.errstate(over="ignore", under="ignore"):
+        return float(lipschitz * (np.abs(a) @ lengths(W)))

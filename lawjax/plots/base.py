@@ -22,6 +22,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from lawjax import arguments
 from lawjax.errors import UserError
 from lawjax.fits import AffineFit, affine
 from lawjax.plots.settings import USUAL, changed, plain, said
@@ -327,8 +328,8 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
         raise UserError(f"save takes a figure, as lawjax.plots makes them, not {type(figure).__name__}.")
     try:
         path = Path(os.fsdecode(path))
-    except TypeError:
-        raise UserError(f"A figure is saved under a path, such as figure2.png, not {path!r}.") from None
+    except Exception:  # whatever a stranger raises
+        raise UserError(f"A figure is saved under a path, such as figure2.png, not {arguments.shown(path)}.") from None
     if path.name in ("", "..") or "\0" in path.name:
         raise UserError(f"A figure is saved under a file's name, such as figure2.png, not {str(path)!r}.")
     stem = path.name[:-4] if path.suffix.lower() in (".png", ".pdf") else path.name

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from lawjax import arguments
 from lawjax.errors import UserError
 
 
@@ -46,7 +45,8 @@ class Grid:
 
     def __post_init__(self) -> None:
         """Check sizes."""
-        check_positive(n=self.n, d=self.d, k=self.k, seeds=(self.seeds,))
+        _check_lists(n=self.n, d=self.d, k=self.k)
+        arguments.whole("The grid's seeds", self.seeds, 1, _MOST_SEEDS)
 
     def networks(self) -> list[NetworkId]:
         """The identities, each once."""
@@ -76,7 +76,9 @@ class WidthRuleGrid:
 
     def __post_init__(self) -> None:
         """Check sizes."""
-        check_positive(n=(self.n,), d=self.d, seeds=(self.seeds,))
+        _check_lists(d=self.d)
+        arguments.whole("The grid's n", self.n, 1, _LARGEST)
+        arguments.whole("The grid's seeds", self.seeds, 1, _MOST_SEEDS)
 
     def networks(self) -> list[NetworkId]:
         """The identities, each once: where 10n/d rounds to n, one network stands for both rules."""
@@ -108,9 +110,12 @@ class CapacityGrid:
 
     def __post_init__(self) -> None:
         """Check sizes."""
-        check_positive(d=self.d, n_over_d=self.n_over_d, seeds=(self.seeds,))
-        if not self.kd_over_n or min(self.kd_over_n) <= 0:
-            raise UserError(f"The grid's kd_over_n must be positive numbers, not {self.kd_over_n}.")
+        _check_lists(d=self.d, n_over_d=self.n_over_d)
+        arguments.whole("The grid's seeds", self.seeds, 1, _MOST_SEEDS)
+        for share in arguments.sequence("The grid's kd_over_n", self.kd_over_n):
+            arguments.positive("Each of the grid's kd_over_n", share)
+        if not self.kd_over_n:
+            raise UserError("The grid's kd_over_n must be positive numbers, at least one.")
 
     @property
     def n(self) -> tuple[int, ...]:
@@ -154,6 +159,12 @@ _MOST_SEEDS = 10**6
 WIDTH_RULES = {"k = n": lambda n, d: n, "k = 10n/d": lambda n, d: max(1, round(10 * n / d))}
 
 
+def _check_lists(**sizes: Any) -> None:
+    for name, values in sizes.items():
+        arguments.sequence(f"The grid's {name}", values)
+    check_positive(**sizes)
+
+
 def check_positive(**sizes: Any) -> None:
     """Check numbers by name: whole ones, tuples of them, or tuples of these.
 
@@ -162,5 +173,12 @@ def check_positive(**sizes: Any) -> None:
     """
     for name, values in sizes.items():
         most = _MOST_SEEDS if name == "seeds" else _LARGEST
-        if np.size(values) == 0 or np.min(values) < 1 or np.max(values) > most:
-            raise UserError(f"The grid's {name} must be whole numbers from 1 to {most}, not {values}.")
+        leaves = _leaves(values)
+        if not leaves:
+            raise UserError(f"The grid's {name} must be at least one whole number, not none.")
+        for value in leaves:
+            arguments.whole(f"The grid's {name}", value, 1, most)
+
+
+def _leaves(values: Any) -> list[Any]:
+    return [leaf for value in values for leaf in _leaves(value)] if isinstance(values, (tuple, list)) else [values]

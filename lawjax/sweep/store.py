@@ -77,7 +77,7 @@ class Store:
     """Writes and reads one run directory. Commits of different units may come from different threads."""
 
     def __init__(self, root: str | Path):
-        self.paths = RunPaths(Path(root))
+        self.paths = RunPaths(files.named(root))
 
     @contextlib.contextmanager
     def opened(
