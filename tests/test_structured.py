@@ -10,9 +10,11 @@ from structured_networks import KINDS, ROUGH, SMOOTH, structured
 
 import lawjax
 from lawjax import TwoLayer, UserError, check, constructions
+from lawjax.lipschitz.evaluate import gradient_norms
 
 LARGE = "crowded_line"
-REFUSABLE = ROUGH | {"sparse_readout", "tiny_rows"}  # their sizes are beyond what the checker takes
+# Their sizes, or how nearly their caps are tangent, are beyond what the checker takes.
+REFUSABLE = ROUGH | {"sparse_readout", "tiny_rows", "nearly_tangent"}
 HAT = TwoLayer([[1.0]] * 3, [1.0, 0.0, -1.0], [1.0, -2.0, 1.0])
 # Kinks that meet on the rim: a point a little inside the circle sees a cell that the circle does not.
 NINE = TwoLayer(
@@ -152,11 +154,20 @@ def test_there_are_smooth_networks_too():
     assert {one.network.activation for one in drawn} == set(SMOOTH) and not {one.kind for one in drawn} & ROUGH
 
 
-@pytest.mark.parametrize("seed", [427, 484, 619, 819, 1309, 1667, 1825])
+@pytest.mark.parametrize("seed", [427, 484, 819, 1309, 1667, 1825])
 def test_lines_that_touch_a_ball_and_kinks_far_away(seed):
-    """Searches met 0/0 in the first, overflow in the second; the sup along a circle may lie next to a tangency."""
+    """Searches met 0/0 in the first, overflow in the second."""
     one = structured(seed)
     for domain, tangential in (("space", False), ("ball", False), ("sphere", False), ("sphere", True)):
         found = lawjax.bracket(one.network, domain, one.radius, tangential)
         true = truth(one.network, domain, one.radius, tangential, found.lower)
         assert faults(one.network, domain, one.radius, tangential, found, true) == []
+
+
+def test_a_witness_next_to_a_tangent_point():
+    """The largest part along the circle is a limit at a point where two kinks touch it: floats get within 1e-7."""
+    f = TwoLayer([[0.0, 1.0], [0.0, -1.0], [1.0, 0.0]], [0.0, -2.0, 0.0], [1.0, 3.0, 0.5])
+    found = lawjax.bracket(f, "sphere", 2.0, tangential=True)
+    attained = gradient_norms(f, found.witness[None], "sphere", 2.0, True)[0]
+    assert found.lower == pytest.approx(found.upper, rel=1e-12)
+    assert found.lower * (1 - 1e-6) <= attained <= found.lower

@@ -28,7 +28,7 @@ Array = Any
 
 _SPACE_RADII = (4.0, 1000.0, 1.0, 0.3)  # of the ascents in R^d, in units of a typical kink's distance from 0
 _BALL_RADII = (1.0, 0.7, 0.3)  # of those in the ball
-_SMOOTH_SCALES = (0.1, 0.5, 1.0, 3.0)  # lengths of random starts in R^d for smooth psi, in these units
+_SMOOTH_SCALES = (0.1, 0.1, 0.5, 0.5, 1.0, 1.0, 3.0, 3.0)  # lengths of random starts for smooth psi, in these units
 _WORK = 3e10  # floating-point operations of an ascent, roughly, above which it has fewer starts
 _BATCH = 64  # networks whose ascents run side by side on an accelerator
 
@@ -138,9 +138,10 @@ def _smooth_starts(problem: Problem, own: np.ndarray, count: int) -> np.ndarray:
     """(m, d) the problem's best candidates, and random points of its domain."""
     d = problem.network.dimension
     drawn = np.random.default_rng(5).standard_normal((count, d))
-    drawn = drawn / lengths(drawn)[:, None] * problem.typical
-    if problem.search_domain != "sphere":
-        drawn *= np.resize(_SMOOTH_SCALES, count)[:, None]
+    scales = np.resize(_SMOOTH_SCALES if problem.search_domain != "sphere" else (1.0,), count)
+    if problem.domain == "space":  # every other one at the distance of the sphere that was searched first
+        scales[1::2] *= problem.radius / problem.typical
+    drawn *= (problem.typical * scales / lengths(drawn))[:, None]
     padded = np.zeros((count, own.shape[1]))
     padded[:, :d] = into(drawn, problem.search_domain, problem.radius)
     return np.concatenate([own, padded])

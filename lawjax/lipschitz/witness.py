@@ -35,6 +35,7 @@ _MANY = 16  # of these searches on a small network
 _FEW = 2  # and on one of which all corners were tried
 _WALKERS = 16  # walks at random for smooth psi
 _WALK = 40  # steps of each
+_RIDGES = 6  # kinds of a step's moves: one free, and the others parallel to some hyperplanes
 _NEAR_RIM = 1e-11  # angle from the rim of a cell, and share of the gradient lost by it, that are small enough
 _FAR = (10.0, 1e3, 1e5)  # in units of a typical kink's distance from 0
 _CORNERS = 3500  # tried on a small network
@@ -161,6 +162,25 @@ def _further(problem: Problem, points: np.ndarray) -> np.ndarray:
     return np.concatenate([points, climb(network, starts, domain, radius, problem.tangential, rounds)])
 
 
+def _along_ridges(network: TwoLayer, moves: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Moves (walkers, m, d), most of them made parallel to the hyperplanes of some strong neurons.
+
+    A gradient is large where these neurons are steep, in thin slabs around their hyperplanes; a move in any direction
+    leaves several such slabs at once.
+    """
+    strengths = np.abs(network.a) * np.linalg.norm(network.W, axis=1)
+    live = np.flatnonzero(strengths > 0)
+    most = min(network.dimension - 1, len(live))
+    if most < 1:
+        return moves
+    for part in np.array_split(np.arange(moves.shape[1]), _RIDGES)[1:]:
+        size = int(random.integers(1, most + 1))
+        chosen = random.choice(live, size, replace=False, p=strengths[live] / strengths[live].sum())
+        across, _ = np.linalg.qr(network.W[chosen].T)
+        moves[:, part] -= (moves[:, part] @ across) @ across.T
+    return moves
+
+
 def _wander(problem: Problem, points: np.ndarray) -> np.ndarray:
     """For smooth psi: the points, random ones at many scales, and walks at random that start from the best of all."""
     network, typical, domain, radius = problem.network, problem.typical, problem.search_domain, problem.radius
@@ -177,7 +197,8 @@ def _wander(problem: Problem, points: np.ndarray) -> np.ndarray:
     for _ in range(_WALK):
         lengths = typical + np.linalg.norm(walkers, axis=1)
         scales = lengths[:, None] * 10.0 ** random.uniform(-4, 0, (len(walkers), count // 100 + 2))
-        tried = np.concatenate([walkers[:, None], into(walkers[:, None] + drawn(scales), domain, radius)], axis=1)
+        moves = _along_ridges(network, drawn(scales), random)
+        tried = np.concatenate([walkers[:, None], into(walkers[:, None] + moves, domain, radius)], axis=1)
         norms = problem.norms(tried.reshape(-1, d)).reshape(tried.shape[:2])
         walkers = tried[np.arange(len(walkers)), norms.argmax(1)]
     return np.concatenate([points, walkers])
