@@ -29,6 +29,8 @@ Array = Any
 _SPACE_RADII = (4.0, 1000.0, 1.0, 0.3)  # of the ascents in R^d, in units of a typical kink's distance from 0
 _BALL_RADII = (1.0, 0.7, 0.3)  # of those in the ball
 _SMOOTH_SCALES = (0.1, 0.1, 0.5, 0.5, 1.0, 1.0, 3.0, 3.0)  # lengths of random starts for smooth psi, in these units
+_SMOOTH_STARTS = 4  # times as many for smooth psi: no search from cell to cell follows, and maxima are many
+_SMOOTH_STEPS = 4
 _WORK = 3e10  # floating-point operations of an ascent, roughly, above which it has fewer starts
 _BATCH = 64  # networks whose ascents run side by side on an accelerator
 
@@ -56,7 +58,8 @@ def ascents(
             members = everyone[first : first + batch]
             padded = members + members[:1] * (batch - len(members))
             group = [problems[i] for i in padded]
-            few = int(np.clip(_WORK / (10.0 * k * d * steps) - PATTERNS, min(4, starts), starts))
+            most = starts if activations.get(group[0].network.activation).has_kink else _SMOOTH_STARTS * starts
+            few = int(np.clip(_WORK / (10.0 * k * d * steps) - PATTERNS, min(4, starts), most))
             own = [_padded_best(problems[i], candidates[i], d) for i in padded]
             found = _of_group(group, own, (k, d), few, steps, key)
             for place, i in enumerate(members):
@@ -81,7 +84,9 @@ def _of_group(
         if is_smooth:
             points = np.stack([_smooth_starts(*pair, starts) for pair in zip(group, own, strict=True)])
             radii = np.array([problem.radius for problem in group])
-            found = _free_ascents(stack, points, radii, one.search_domain, one.tangential, steps, side_by_side)
+            found = _free_ascents(
+                stack, points, radii, one.search_domain, one.tangential, _SMOOTH_STEPS * steps, side_by_side
+            )
             return np.asarray(found)
         directions = np.stack([points / lengths(points)[:, None] for points in own]).astype(dtype)
         dimensions = np.array([problem.network.dimension for problem in group], dtype)
