@@ -3,7 +3,7 @@
 Conjecture 1 speaks of every network; this searches for the one with the smallest certificate. What comes back is an
 upper bound on how smooth a network of width k can be, with proof; no search proves that there is no smoother one.
 
-    >>> from lawjax import arguments, data
+    >>> from lawjax import data
     >>> points = data.gaussian(jax.random.key(0), n=20, d=10)
     >>> found = search(points, 5, FrontierConfig(steps=500))
     >>> found.fitted, bool(found.bracket.lower <= found.bracket.upper)
