@@ -74,6 +74,19 @@ def positive(name: str, value: Any) -> float:
     return found
 
 
+def not_negative(name: str, value: Any) -> float:
+    """A finite number of at least 0.
+
+    Raises:
+        UserError: it is none.
+    """
+    what = "a finite number of at least 0"
+    found = number(name, value, what)
+    if found < 0:
+        raise UserError(f"{name} must be {what}, not {shown(value)}.")
+    return found
+
+
 def share(name: str, value: Any) -> float:
     """A number strictly between 0 and 1.
 
@@ -131,11 +144,13 @@ def instance(name: str, value: Any, kind: type, how: str) -> None:
 
 
 def key(value: Any) -> Array:
-    """One JAX key, as `jax.random.key(seed)` or the older `jax.random.PRNGKey(seed)` makes it.
+    """One JAX key, as `jax.random.key(seed)` or the older `jax.random.PRNGKey(seed)` makes it; a tracer passes.
 
     Raises:
         UserError: it is none.
     """
+    if isinstance(value, jax.core.Tracer):
+        return value
     if isinstance(value, (jax.Array, np.ndarray)):
         is_typed = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
         if (is_typed and value.ndim == 0) or (value.dtype == np.uint32 and value.ndim == 1 and len(value) in (2, 4)):

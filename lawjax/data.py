@@ -184,8 +184,7 @@ def load(path: str | Path) -> Dataset:
 
 
 def _check_draw(key: Array, n: int, d: int, dtype: Any) -> None:
-    if not isinstance(key, jax.core.Tracer):
-        arguments.key(key)
+    arguments.key(key)
     arguments.whole("n", n, 1, _MOST)
     arguments.whole("d", d, 1, _MOST)
     arguments.floating("dtype", dtype)

@@ -218,8 +218,8 @@ def affine(
             `n_resamples` out of range.
     """
     _check_resampling(n_resamples, level, rng_seed)
-    x, y, groups = _points(x, y, groups)
-    labels, index = np.unique(groups, return_inverse=True)
+    x, y, index = _points(x, y, groups)
+    n_groups = int(index.max()) + 1
 
     # Centred and scaled, so that the sums of squares keep their digits wherever the points lie.
     shift_x, shift_y = x.mean(), y.mean()
@@ -231,7 +231,7 @@ def affine(
         raise UserError(f"x varies by {scale_x:.3g} and y by {scale_y:.3g}: rescale them, the slope is beyond float64.")
     u, v = (x - shift_x) / scale_x, (y - shift_y) / scale_y
     rows = (np.ones_like(u), u, v, u * u, u * v)
-    sums = np.stack([np.bincount(index, weights=row, minlength=len(labels)) for row in rows], axis=1)
+    sums = np.stack([np.bincount(index, weights=row, minlength=n_groups) for row in rows], axis=1)
 
     def unscaled(lines: _Lines) -> _Lines:
         slope = lines.slope * (scale_y / scale_x)
@@ -243,8 +243,8 @@ def affine(
     r_squared = _explained(residual, v)
 
     slope_interval, intercept_interval = NO_INTERVAL, NO_INTERVAL
-    if len(labels) > 1:
-        resampled = unscaled(_lines(_times_drawn(len(labels), n_resamples, rng_seed) @ sums))
+    if n_groups > 1:
+        resampled = unscaled(_lines(_times_drawn(n_groups, n_resamples, rng_seed) @ sums))
         slope_interval = _interval(resampled.slope, level)
         intercept_interval = _interval(resampled.intercept, level)
     return AffineFit(
@@ -254,7 +254,7 @@ def affine(
         intercept_interval=intercept_interval,
         r_squared=r_squared,
         n_points=len(x),
-        n_groups=len(labels),
+        n_groups=n_groups,
         level=level,
     )
 
@@ -343,7 +343,8 @@ def monomial(
     if not isinstance(factors, Mapping):
         raise UserError(f"factors must be a dict of arrays by name, not {arguments.shown(factors)}.")
     columns = [_points(x, y, groups)[0] for x in factors.values()]
-    _, y, groups = _points(y, y, groups)
+    _, y, index = _points(y, y, groups)
+    n_groups = int(index.max()) + 1
     if not columns or min(column.min() for column in (*columns, y)) <= 0:
         raise UserError("A monomial fit needs at least one factor, and positive factors and y.")
     logs = np.stack([np.ones_like(y), *(np.log(column) for column in columns)], axis=1)
@@ -354,13 +355,12 @@ def monomial(
         )
     best, *_ = np.linalg.lstsq(logs, log_y, rcond=None)
     residual = log_y - logs @ best
-    labels, index = np.unique(groups, return_inverse=True)
-    members = [index == label for label in range(len(labels))]
+    members = [index == label for label in range(n_groups)]
     grams = np.stack([logs[own].T @ logs[own] for own in members])
     moments = np.stack([logs[own].T @ log_y[own] for own in members])
     intervals = dict.fromkeys(factors, NO_INTERVAL)
-    if len(labels) > 1:
-        drawn = _times_drawn(len(labels), n_resamples, rng_seed)
+    if n_groups > 1:
+        drawn = _times_drawn(n_groups, n_resamples, rng_seed)
         gram, moment = np.einsum("rg,gij->rij", drawn, grams), drawn @ moments
         solvable = np.linalg.matrix_rank(gram) == logs.shape[1]
         solved = np.linalg.solve(gram[solvable], moment[solvable][:, :, None])[:, :, 0]

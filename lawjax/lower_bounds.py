@@ -74,7 +74,7 @@ def floor(dataset: Dataset, epsilon: float = 0.0) -> LowerBound:
     Raises:
         UserError: a negative epsilon.
     """
-    _check_epsilon(epsilon)
+    arguments.not_negative("epsilon", epsilon)
     dataset = data.checked(dataset)
     value = data.floor(dataset) if epsilon == 0 else _approximate_floor(*data.float64(dataset), epsilon)
     one_label = len(np.unique(np.asarray(dataset.y))) == 1
@@ -140,7 +140,7 @@ def _times_two_to_the(value: float, exponent: int) -> float:
 
 def conjecture1(dataset: Dataset, k: int) -> LowerBound:
     """Conjecture 1: Lip(f) on the sphere is at least c sqrt(n/k)."""
-    _check_width(k)
+    arguments.whole("The number of neurons k", k)
     return LowerBound(
         "Conjecture 1",
         "section 2",
@@ -158,7 +158,7 @@ def theorem3(dataset: Dataset, k: int, biases: bool = False) -> LowerBound:
     The constant 1/2 is what the argument gives for read-out weights of both signs. With biases it is about the rows
     (w_l, b_l) and the points (x_i, 1).
     """
-    _check_width(k)
+    arguments.whole("The number of neurons k", k)
     arguments.flag("biases", biases)
     quantity = "L ‖a‖ ‖(W, b)‖_op" if biases else "L ‖a‖ ‖W‖_op"
     return LowerBound(
@@ -209,8 +209,8 @@ def theorem4(
     Raises:
         UserError: k < 1, values of another shape or not finite, a negative epsilon.
     """
-    _check_width(k)
-    _check_epsilon(epsilon)
+    arguments.whole("The number of neurons k", k)
+    arguments.not_negative("epsilon", epsilon)
     x, y = data.float64(dataset)
     f = y if values is None else arguments.numbers("values", values, y.shape)
     wrong = np.zeros(len(y)) if errors is None else np.abs(arguments.numbers("errors", errors, y.shape, finite=False))
@@ -303,7 +303,7 @@ def theorem7(dataset: Dataset, k: int) -> LowerBound:
 
     ||T||_op >= n / (sum of the k largest |eigenvalues| of Omega = sum_i y_i x_i x_i'), at least c sqrt(nd)/k.
     """
-    _check_width(k)
+    arguments.whole("The number of neurons k", k)
     scaled, exponent = _in_units(dataset)
     largest = tensors.largest_eigenvalues(tensors.data_form(scaled, 2), k)
     value = math.inf if largest == 0 else _times_two_to_the(2 * dataset.n / largest * _MARGIN, -2 * exponent)
@@ -319,7 +319,7 @@ def theorem7(dataset: Dataset, k: int) -> LowerBound:
 
 def bubeck_sellke(dataset: Dataset, k: int) -> LowerBound:
     """Bubeck and Sellke (2021): Lip(f) >= c sqrt(nd/p) for classes of p parameters, here p = k (d + 2) + 1."""
-    _check_width(k)
+    arguments.whole("The number of neurons k", k)
     dataset = data.checked(dataset)
     parameters = k * (dataset.d + 2) + 1
     return LowerBound(
@@ -415,12 +415,3 @@ def _absent(name: str, reference: str, reason: str) -> LowerBound:
 
 def _that_fit(functions: str, epsilon: float) -> str:
     return f"{functions} that fit" + (f" up to a mean square error of {epsilon:g}" if epsilon else "")
-
-
-def _check_epsilon(epsilon: float) -> None:
-    if arguments.number("epsilon", epsilon) < 0:
-        raise UserError(f"epsilon is a mean square error, so it cannot be {epsilon}.")
-
-
-def _check_width(k: int) -> None:
-    arguments.whole("The number of neurons k", k)

@@ -29,22 +29,6 @@ def finished(tmp_path_factory):
     return small_sweep.finished(tmp_path_factory.getbasetemp())
 
 
-@pytest.fixture
-def lawjax(monkeypatch, capsys):
-    """`lawjax` with arguments, in this process: exit status, standard output, standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["/somewhere/lawjax", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        return status, *capsys.readouterr()
-
-    return call
-
-
 def program(*arguments):
     """The installed command in a process of its own."""
     command = [str(Path(sys.executable).with_name("lawjax")), *map(str, arguments)]

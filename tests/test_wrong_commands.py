@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import small_sweep
 
-from lawjax import TwoLayer, cli, lipschitz
+from lawjax import TwoLayer, lipschitz
 
 DIGITS = ["", "x", "nan", "inf", "2.5", "1e400", "0x10", "-1", "9" * 20]
 NUMBERS = ["", "x", "nan", "inf", "-1", "0", "1e400"]
@@ -127,22 +127,12 @@ def line(command, changed=None, value=None):
         places[changed] = value
     positional = [str(right) for place, right in places.items() if isinstance(place, int)]
     options = [f"{place}={right}" for place, right in places.items() if isinstance(place, str)]
-    return [command.split()[0], *options, "--", *positional] if command != "none" else []
+    return [command.split()[0], *options, "--", *positional]
 
 
-@pytest.fixture
-def lawjax(room, monkeypatch, capfd):
-    def call(arguments):
-        monkeypatch.chdir(room)
-        monkeypatch.setattr(sys, "argv", ["lawjax", *arguments])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        return status, *capfd.readouterr()
-
-    return call
+@pytest.fixture(autouse=True)
+def inside(room, monkeypatch):
+    monkeypatch.chdir(room)
 
 
 @pytest.mark.parametrize(("command", "place"), CASES, ids=[f"{command} {place}" for command, place in CASES])
@@ -151,7 +141,7 @@ def test_a_wrong_argument_gets_a_status_and_a_sentence(room, lawjax, command, pl
     faults = []
     for value in WRONG[COMMANDS[command][place][0]]:
         try:
-            status, out, errors = lawjax(line(command, place, value))
+            status, out, errors = lawjax(*line(command, place, value))
         except Exception as error:
             faults.append(f"{value!r}: {type(error).__name__}: {error}")
             continue
@@ -167,10 +157,10 @@ def test_a_wrong_argument_gets_a_status_and_a_sentence(room, lawjax, command, pl
     assert contents(room) == before
 
 
-def test_right_arguments_are_taken(room, lawjax, tmp_path):
+def test_right_arguments_are_taken(room, lawjax):
     for command in COMMANDS:
         before = set(contents(room))
-        status, out, errors = lawjax(line(command))
+        status, out, errors = lawjax(*line(command))
         assert status == 0, (command, out, errors)
         for path in set(contents(room)) - before:
             path.unlink()

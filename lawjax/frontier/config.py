@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from lawjax import arguments
 from lawjax.errors import UserError
@@ -19,22 +19,26 @@ def epsilon_of(fit: str) -> float:
     Raises:
         UserError: another word or number.
     """
+    is_exact = isinstance(fit, str) and fit == "exact"
     try:
-        epsilon = 0.0 if fit == "exact" else float(fit)
+        epsilon = 0.0 if is_exact else float(fit)
     except (TypeError, ValueError):
         epsilon = math.nan
-    if not (0 < epsilon < 1 or epsilon == 0 and isinstance(fit, str) and fit == "exact"):
+    if not (0 < epsilon < 1 or is_exact):
         raise UserError(f'A fit is "exact" or an epsilon between 0 and 1, not {arguments.shown(fit)}.')
     return epsilon
 
 
-def check_config(config: Any) -> None:
-    """Check that this is a configuration.
+def checked_config(config: Any) -> FrontierConfig:
+    """A configuration that was given, or the defaults for None.
 
     Raises:
         UserError: it is something else.
     """
+    if config is None:
+        return FrontierConfig()
     arguments.instance("config", config, FrontierConfig, "such as FrontierConfig(epsilon=0.02)")
+    return cast(FrontierConfig, config)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from lawjax import arguments, check, data
 from lawjax.data import Dataset
 from lawjax.errors import UserError
 from lawjax.frontier.batches import descended
-from lawjax.frontier.config import FrontierConfig, check_config
+from lawjax.frontier.config import FrontierConfig, checked_config
 from lawjax.frontier.finish import shrunk
 from lawjax.frontier.objective import Params, start_of_relaxation
 from lawjax.frontier.starts import RANK, Start, in_own_units
@@ -121,8 +121,7 @@ def search_deep(
     Raises:
         UserError: another activation or domain, an exact fit, k < 1.
     """
-    config = FrontierConfig() if config is None else config
-    check_config(config)
+    config = checked_config(config)
     inner = k if inner is None else inner
     for name, size in (("The number of neurons k", k), ("inner", inner)):
         arguments.whole(name, size)

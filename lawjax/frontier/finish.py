@@ -10,7 +10,6 @@ import scipy.linalg
 
 from lawjax import activations, arguments, data
 from lawjax.data import Dataset
-from lawjax.errors import UserError
 from lawjax.lipschitz.domains import check_single
 from lawjax.network import TwoLayer
 
@@ -35,8 +34,7 @@ def shrunk(network: TwoLayer, dataset: Dataset, epsilon: float, constant: bool =
     """
     check_single(network)
     dataset = data.float64(dataset)
-    if arguments.number("epsilon", epsilon) < 0:
-        raise UserError(f"epsilon is a mean square error, so it cannot be {epsilon}.")
+    arguments.not_negative("epsilon", epsilon)
     arguments.flag("constant", constant)
     f = network(dataset.x) - network.c * constant
     values, labels = (f - f.mean(), dataset.y - dataset.y.mean()) if constant else (f, dataset.y)

@@ -21,7 +21,7 @@ import numpy as np
 from lawjax import arguments, data
 from lawjax.data import Dataset
 from lawjax.frontier.batches import descended
-from lawjax.frontier.config import FrontierConfig, check_config
+from lawjax.frontier.config import FrontierConfig, checked_config
 from lawjax.frontier.finish import EXACT, interpolating, shrunk
 from lawjax.frontier.starts import Problem, folded, starts_of
 from lawjax.lipschitz import Bracket, certify
@@ -92,8 +92,7 @@ def search_all(
         config: for all of them.
         on_steps: called from time to time with the number of steps that were made, a step of each start counted.
     """
-    config = FrontierConfig() if config is None else config
-    check_config(config)
+    config = checked_config(config)
     for problem in arguments.sequence("problems", problems):
         arguments.instance("A problem", problem, Problem, "made by Problem(dataset, k, key)")
     prepared = [start for i, problem in enumerate(problems) for start in starts_of(i, problem, config)]

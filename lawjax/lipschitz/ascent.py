@@ -20,7 +20,7 @@ import numpy as np
 
 from lawjax import activations, arguments
 from lawjax.errors import UserError
-from lawjax.lipschitz.gradients import as_single_network, check_dimension, check_key, normal_points, norms
+from lawjax.lipschitz.gradients import as_single_network, check_dimension, normal_points, norms
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -195,7 +195,7 @@ def ascend(
     arguments.whole("n_starts", n_starts)
     arguments.whole("steps", steps)
     arguments.flag("tangential", tangential)
-    check_key(key)
+    arguments.key(key)
     if not isinstance(radius, jax.core.Tracer):
         radius = arguments.positive("The radius of the sphere", radius)
     network = as_single_network(network)

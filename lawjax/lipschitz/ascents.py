@@ -28,9 +28,9 @@ Array = Any
 
 _SPACE_RADII = (4.0, 1000.0, 1.0, 0.3)  # of the ascents in R^d, in units of a typical kink's distance from 0
 _BALL_RADII = (1.0, 0.7, 0.3)  # of those in the ball
-_SMOOTH_SCALES = (0.1, 0.1, 0.5, 0.5, 1.0, 1.0, 3.0, 3.0)  # lengths of random starts for smooth psi, in these units
+_SMOOTH_SCALES = (0.1, 0.5, 1.0, 3.0)  # lengths of random starts for smooth psi, in these units
 _SMOOTH_STARTS = 4  # times as many for smooth psi: no search from cell to cell follows, and maxima are many
-_SMOOTH_STEPS = 4
+_SMOOTH_STEPS = 4  # times as many, too
 _WORK = 3e10  # floating-point operations of an ascent, roughly, above which it has fewer starts
 _BATCH = 64  # networks whose ascents run side by side on an accelerator
 
@@ -107,7 +107,7 @@ def _is_as_on_the_sphere(problem: Problem) -> bool:
 def _radii(problem: Problem) -> list[float]:
     """Of the spheres of the ascents of piecewise-linear networks, each of which has starts of its own."""
     shares = {"space": _SPACE_RADII, "ball": _BALL_RADII, "sphere": (1.0,)}[problem.search_domain]
-    if problem.domain == "ball" and not problem.is_large:
+    if problem.domain == "ball":
         shares = shares[1:]  # those on its rim were the sphere's
     return [problem.typical * share for share in shares[: 1 if problem.is_large else None]]
 
@@ -143,10 +143,10 @@ def _smooth_starts(problem: Problem, own: np.ndarray, count: int) -> np.ndarray:
     """(m, d) the problem's best candidates, and random points of its domain."""
     d = problem.network.dimension
     drawn = np.random.default_rng(5).standard_normal((count, d))
-    scales = np.resize(_SMOOTH_SCALES if problem.search_domain != "sphere" else (1.0,), count)
-    if problem.domain == "space":  # every other one at the distance of the sphere that was searched first
-        scales[1::2] *= problem.radius / problem.typical
-    drawn *= (problem.typical * scales / lengths(drawn))[:, None]
+    distances = problem.typical * np.array(_SMOOTH_SCALES if problem.search_domain != "sphere" else (1.0,))
+    if problem.domain == "space":  # and in units of the sphere that was searched first
+        distances = np.concatenate([distances, problem.radius * np.array(_SMOOTH_SCALES)])
+    drawn *= (np.resize(distances, count) / lengths(drawn))[:, None]
     padded = np.zeros((count, own.shape[1]))
     padded[:, :d] = into(drawn, problem.search_domain, problem.radius)
     return np.concatenate([own, padded])

@@ -68,20 +68,19 @@ def bracket(
         UserError: an unknown domain, a radius that is not positive, `tangential` off the sphere, points to search of
             another dimension.
     """
-    check_domain(domain, radius, tangential)
     alone = isinstance(networks, TwoLayer) and networks.W.ndim == 2
-    found = brackets(_singles(networks), (domain,), radius, tangential, search)[domain]
+    found = brackets(networks, (domain,), radius, tangential, search)[domain]
     return found[0] if alone else found
 
 
 def brackets(
-    networks: Sequence[TwoLayer],
+    networks: TwoLayer | Sequence[TwoLayer],
     domains: Sequence[str],
     radius: float = 1.0,
     tangential: bool = False,
     search: Search = _USUAL,
 ) -> dict[str, list[Bracket]]:
-    """Brackets of single networks on several domains, which costs less than one domain after the other.
+    """Brackets of networks on several domains, which costs less than one domain after the other.
 
     A bound for a domain is one for every part of it, and a point of a part is one of the whole. Arguments and errors
     as for `bracket`.

@@ -86,16 +86,6 @@ def norms(rows: Array) -> Array:
     return jnp.where(jnp.isfinite(found), found, jnp.zeros_like(found))
 
 
-def check_key(key: Any) -> None:
-    """Check a key that is no tracer.
-
-    Raises:
-        UserError: it is none.
-    """
-    if not isinstance(key, jax.core.Tracer):
-        arguments.key(key)
-
-
 def check_dimension(network: TwoLayer, dimension: Any) -> Any:
     """The number of coordinates that are no padding: `dimension`, or all of the network's where it is None.
 
@@ -156,6 +146,6 @@ def max_random_gradient(network: TwoLayer, key: Array, n_points: int = 1000, dim
             that may be too large or too small for the precision.
     """
     arguments.whole("n_points", n_points)
-    check_key(key)
+    arguments.key(key)
     network = as_single_network(network)
     return _max_random_gradient(network, key, n_points, check_dimension(network, dimension))
