@@ -386,10 +386,12 @@ def proves(W: Any, b: Any, a: Any, activation: str, statement: dict[str, Any], b
         return proves_form(W, a, statement["radius"], bound)
     active = (a != 0) & W.any(1)
     thin = beside_thin(W, b, a, activation, statement)
+    low, high = slopes(W, b, activation, statement["domain"], statement["radius"])
     for (alpha, beta, along), case in zip(each_case(W, b, a, activation, statement), statement["cases"], strict=True):
         free, weights = np.array(case["neurons"], int), np.array(case["weights"], float)
         if weights.shape != (1 + len(free),):
             raise ValueError(f"there are {weights.size} weights where {1 + len(free)} are needed")
+        alpha[free], beta[free] = low[free], high[free]  # the weights are for neurons of which no more is known
         with_tied = np.array([*free, *(neuron for neuron, _, _ in statement["ties"])], int)
         if np.delete((alpha < beta) & active, with_tied).any():
             raise ValueError("a neuron without a weight has an unknown slope")
