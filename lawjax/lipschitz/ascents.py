@@ -19,7 +19,7 @@ from lawjax import activations
 from lawjax.lipschitz.ascent import ascend
 from lawjax.lipschitz.evaluate import into, lengths
 from lawjax.lipschitz.free import ascend_freely
-from lawjax.lipschitz.patterns import PATTERNS
+from lawjax.lipschitz.patterns import PATTERNS, typical_distance
 from lawjax.lipschitz.problem import Problem
 from lawjax.lipschitz.relaxation import padded_size
 from lawjax.network import TwoLayer
@@ -28,9 +28,10 @@ Array = Any
 
 _SPACE_RADII = (4.0, 1000.0, 1.0, 0.3)  # of the ascents in R^d, in units of a typical kink's distance from 0
 _BALL_RADII = (1.0, 0.7, 0.3)  # of those in the ball
-_SMOOTH_SCALES = (0.1, 0.5, 1.0, 3.0)  # lengths of random starts for smooth psi, in these units
-_SMOOTH_STARTS = 4  # times as many for smooth psi: no search from cell to cell follows, and maxima are many
-_SMOOTH_STEPS = 4  # times as many, too
+_REACH = (0.1, 3.0)  # of the lengths of random starts for smooth psi, in units of the least and largest typical one
+_MOST_LENGTHS = 16  # of them
+_ON_RIM = 4  # times as many starts on the sphere and the ball's rim
+_ROUND = 64  # starts for smooth psi are made a multiple of it, so that few programs are compiled
 _WORK = 3e10  # floating-point operations of an ascent, roughly, above which it has fewer starts
 _BATCH = 64  # networks whose ascents run side by side on an accelerator
 
@@ -58,8 +59,9 @@ def ascents(
             members = everyone[first : first + batch]
             padded = members + members[:1] * (batch - len(members))
             group = [problems[i] for i in padded]
-            most = starts if activations.get(group[0].network.activation).has_kink else _SMOOTH_STARTS * starts
-            few = int(np.clip(_WORK / (10.0 * k * d * steps) - PATTERNS, min(4, starts), most))
+            lengths_of_starts = 1 if activations.get(group[0].network.activation).has_kink else _MOST_LENGTHS
+            affordable = _WORK / (10.0 * k * d * steps * lengths_of_starts) - PATTERNS
+            few = int(np.clip(affordable, min(4, starts), starts))
             own = [_padded_best(problems[i], candidates[i], d) for i in padded]
             found = _of_group(group, own, (k, d), few, steps, key)
             for place, i in enumerate(members):
@@ -82,11 +84,12 @@ def _of_group(
             *[problem.network.padded(*size).astype(dtype) for problem in group],
         )
         if is_smooth:
-            points = np.stack([_smooth_starts(*pair, starts) for pair in zip(group, own, strict=True)])
+            begun = [_smooth_starts(*pair, starts, key) for pair in zip(group, own, strict=True)]
+            count = max(map(len, begun))
+            count += -count % _ROUND
+            points = np.stack([np.resize(points, (count, size[1])) for points in begun])
             radii = np.array([problem.radius for problem in group])
-            found = _free_ascents(
-                stack, points, radii, one.search_domain, one.tangential, _SMOOTH_STEPS * steps, side_by_side
-            )
+            found = _free_ascents(stack, points, radii, one.search_domain, one.tangential, steps, side_by_side)
             return np.asarray(found)
         directions = np.stack([points / lengths(points)[:, None] for points in own]).astype(dtype)
         dimensions = np.array([problem.network.dimension for problem in group], dtype)
@@ -139,17 +142,35 @@ def _free_ascents(
     return jax.vmap(of_one)(stacked) if side_by_side else jax.lax.map(of_one, stacked)
 
 
-def _smooth_starts(problem: Problem, own: np.ndarray, count: int) -> np.ndarray:
-    """(m, d) the problem's best candidates, and random points of its domain."""
+def _smooth_starts(problem: Problem, own: np.ndarray, count: int, key: Array) -> np.ndarray:
+    """(m, d) the problem's best candidates, and random points of its domain, `count` of each of many lengths.
+
+    The lengths are powers of two, and every domain that has points of a length begins with the same ones.
+    """
     d = problem.network.dimension
-    drawn = np.random.default_rng(5).standard_normal((count, d))
-    distances = problem.typical * np.array(_SMOOTH_SCALES if problem.search_domain != "sphere" else (1.0,))
-    if problem.domain == "space":  # and in units of the sphere that was searched first
-        distances = np.concatenate([distances, problem.radius * np.array(_SMOOTH_SCALES)])
-    drawn *= (np.resize(distances, count) / lengths(drawn))[:, None]
-    padded = np.zeros((count, own.shape[1]))
-    padded[:, :d] = into(drawn, problem.search_domain, problem.radius)
-    return np.concatenate([own, padded])
+    seed = np.asarray(jax.random.key_data(key)).tolist()
+    starts = [own[:, :d]]
+    for exponent in _exponents(problem):
+        drawn = np.random.default_rng([*seed, exponent % 2**32]).standard_normal((count, d))
+        starts.append(drawn * (2.0**exponent / lengths(drawn))[:, None])
+    if problem.search_domain != "space":
+        drawn = np.random.default_rng(seed).standard_normal((_ON_RIM * count, d))
+        starts.append(into(drawn, "sphere", problem.radius))
+    found = np.concatenate(starts)
+    return np.pad(found, [(0, 0), (0, own.shape[1] - d)])
+
+
+def _exponents(problem: Problem) -> list[int]:
+    """Of two, for the lengths of random starts inside the domain: near the kinks' distances, and those to bend over."""
+    network, domain = problem.network, problem.search_domain
+    if domain == "sphere":
+        return []
+    norms = lengths(network.W)
+    typical = typical_distance(network), 1.0 / (float(np.median(norms[norms > 0])) if norms.any() else 1.0)
+    first, last = (int(np.rint(np.log2(c * t))) for c, t in zip(_REACH, (min(typical), max(typical)), strict=True))
+    if domain == "ball":
+        last = min(last, int(np.ceil(np.log2(problem.radius))) - 1)
+    return list(range(last, first - 1, -1))[:_MOST_LENGTHS]
 
 
 def _padded_best(problem: Problem, candidates: np.ndarray, dimension: int) -> np.ndarray:

@@ -1,12 +1,15 @@
-"""Gradient ascent of the gradient norm itself, in x, for smooth psi: free in R^d, on a sphere, or in a ball.
+"""Ascent of the gradient norm itself, in x, for smooth psi: free in R^d, on a sphere, or in a ball.
 
-log ||grad f(x)|| has the gradient (Hessian) grad f / ||grad f||^2. From each start a step is taken along it; one that
-leads downwards is taken back and the next is shorter, one that leads upwards makes the next longer.
+log ||grad f(x)|| has the gradient (Hessian) grad f / ||grad f||^2. Many starts first take steps along it: one that
+leads downwards is taken back and the next is shorter, one that leads upwards makes the next longer. The maxima lie on
+ridges, where such steps go to and fro; so the best ends are then followed to their maxima by SciPy's L-BFGS.
 
     >>> f = TwoLayer(W=[[1.0]], b=[-3.0], a=[2.0], activation="tanh")  # steepest at x = 3
     >>> with jax.enable_x64(True):
     ...     ends = ascend_freely(jax.tree.map(jnp.asarray, f), jnp.array([[2.0]]), "space", 1.0, False, 40)
     >>> ends.round(6).tolist()
+    [[3.0]]
+    >>> polished(f, np.array([[2.0]]), "space", 1.0, False, 40).round(6).tolist()
     [[3.0]]
 """
 
@@ -17,7 +20,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import scipy.optimize
 
+from lawjax.lipschitz.evaluate import lengths
+from lawjax.lipschitz.relaxation import padded_size
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -38,21 +45,8 @@ def ascend_freely(network: TwoLayer, starts: Array, domain: str, radius: Any, ta
         tangential: ascend the gradient's part along the sphere.
         steps: of each ascent.
     """
-
-    def height(point: Array) -> Array:
-        gradient = network.gradient(point)
-        if tangential:
-            normal = point / jnp.sqrt((point * point).sum() + _TINY)
-            gradient = gradient - (gradient * normal).sum() * normal
-        return 0.5 * jnp.log((gradient * gradient).sum() + _TINY)
-
-    def placed(points: Array) -> Array:
-        if domain == "space":
-            return points
-        scale = radius / jnp.sqrt((points * points).sum(1, keepdims=True) + _TINY)
-        return points * (jnp.minimum(scale, 1.0) if domain == "ball" else scale)
-
-    look = jax.vmap(jax.value_and_grad(height))
+    look = jax.vmap(jax.value_and_grad(lambda point: _height(network, point, tangential)))
+    place = jax.vmap(lambda point: _placed(point, domain, radius))
 
     def step(_: int, carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         points, values, slopes, lengths = carry
@@ -60,7 +54,7 @@ def ascend_freely(network: TwoLayer, starts: Array, domain: str, radius: Any, ta
             normals = points / radius
             slopes = slopes - (slopes * normals).sum(1, keepdims=True) * normals
         sizes = jnp.sqrt((slopes * slopes).sum(1, keepdims=True) + _TINY)
-        tried = placed(points + lengths * slopes / sizes)
+        tried = place(points + lengths * slopes / sizes)
         found, next_slopes = look(tried)
         better = (found > values)[:, None]
         return (
@@ -70,8 +64,62 @@ def ascend_freely(network: TwoLayer, starts: Array, domain: str, radius: Any, ta
             lengths * jnp.where(better, _LONGER, _SHORTER),
         )
 
-    starts = placed(starts)
+    starts = place(starts)
     values, slopes = look(starts)
     typical = jnp.sqrt((starts * starts).sum(1, keepdims=True)) + _TINY
     carry = (starts, values, slopes, _FIRST_STEP * typical)
     return jax.lax.fori_loop(0, steps, step, carry)[0]
+
+
+def polished(
+    network: TwoLayer, points: np.ndarray, domain: str, radius: float, tangential: bool, iterations: int
+) -> np.ndarray:
+    """The points (m, d) to which L-BFGS leads from each, which moves them along their rays into the domain.
+
+    Args:
+        network: one network of a smooth psi.
+        points: (m, d), of the domain, not 0.
+        domain: "space", "ball" or "sphere".
+        radius: of the ball or sphere.
+        tangential: ascend the gradient's part along the sphere.
+        iterations: of L-BFGS from each point, at most.
+    """
+    options = {"maxiter": iterations}
+    size = padded_size(*network.W.shape)
+    ends = np.pad(points, [(0, 0), (0, size[1] - network.dimension)])
+    with jax.enable_x64(True):
+        padded = jax.tree.map(jnp.asarray, network.padded(*size).astype(np.float64))
+        for i, unit in enumerate(lengths(points)):
+
+            def depth(scaled: np.ndarray, unit: float = unit) -> tuple[float, np.ndarray]:
+                value, slope = _depth(padded, scaled, unit, domain, radius, tangential)
+                return float(value), np.asarray(slope)
+
+            found = scipy.optimize.minimize(depth, ends[i] / unit, jac=True, method="L-BFGS-B", options=options)
+            if np.isfinite(found.x).all():
+                ends[i] = unit * found.x
+    return ends[:, : network.dimension]
+
+
+@functools.partial(jax.jit, static_argnames=("domain", "tangential"))
+def _depth(
+    network: TwoLayer, scaled: Array, unit: float, domain: str, radius: float, tangential: bool
+) -> tuple[Array, Array]:
+    """-log ||grad f|| at a point moved into the domain, in units of `unit`, and its gradient."""
+    return jax.value_and_grad(lambda at: -_height(network, _placed(unit * at, domain, radius), tangential))(scaled)
+
+
+def _height(network: TwoLayer, point: Array, tangential: bool) -> Array:
+    gradient = network.gradient(point)
+    if tangential:
+        normal = point / jnp.sqrt((point * point).sum() + _TINY)
+        gradient = gradient - (gradient * normal).sum() * normal
+    return 0.5 * jnp.log((gradient * gradient).sum() + _TINY)
+
+
+def _placed(point: Array, domain: str, radius: float) -> Array:
+    """The point moved along its ray into the domain."""
+    if domain == "space":
+        return point
+    scale = radius / jnp.sqrt((point * point).sum() + _TINY)
+    return point * (jnp.minimum(scale, 1.0) if domain == "ball" else scale)

@@ -13,11 +13,12 @@ from lawjax.lipschitz.problem import Problem
 _PAIRED = 500  # of the points given, between which the steepest pair is looked for
 _BETWEEN = 400  # points tried between the steepest pair
 _STRONGEST = 32  # neurons whose own directions are tried
+_SIDES = (0.0, -1.5, 1.5)  # pre-activations: psi' is largest at 0 (tanh), beyond (softplus) or near sqrt(2) (GELU)
 _RIMS = (1.000001, 0.999999, 0.9, 0.5)  # of the sine of a cap's angle: from beyond its rim to its middle
 
 
 def starting_points(problem: Problem) -> np.ndarray:
-    """(m, d) points of the search's domain: along the preimages of patterns, near these, in caps, beside kinks."""
+    """(m, d) points of the search's domain: along the preimages of patterns, near these, where neurons bend."""
     preimages = problem.searched.preimages
     along, with_biases = np.split(preimages / lengths(preimages)[:, None], 2)
     near = preimages[len(along) :]
@@ -26,6 +27,8 @@ def starting_points(problem: Problem) -> np.ndarray:
         points = [1000.0 * problem.typical * along, near]
     else:
         points = [radius * along, radius * with_biases, into(near, domain, radius), _in_caps(problem)]
+    if not activations.get(problem.network.activation).has_kink:
+        points.append(_on_hyperplanes(problem))
     if problem.domain == "sphere" and not problem.is_large:
         points.append(problem.lowered(kink_bound(problem.one.network, radius).witness[None]))
     return np.concatenate(points)
@@ -51,6 +54,19 @@ def _in_caps(problem: Problem) -> np.ndarray:
         sines = np.minimum(share * np.sqrt((1.0 - heights) * (1.0 + heights)), 1.0)[:, None]
         points.append(np.sqrt(1.0 - sines**2) * normals + sines * aside)
     return into(radius * np.concatenate(points), problem.search_domain, radius)
+
+
+def _on_hyperplanes(problem: Problem) -> np.ndarray:
+    """(m, d) where the strongest neurons are steep: the point nearest 0 of their hyperplanes, and on either side."""
+    network = problem.network
+    norms = lengths(network.W)
+    strongest = np.argsort(-np.abs(network.a) * norms, kind="stable")[:_STRONGEST]
+    strongest = strongest[norms[strongest] > 0]
+    normals = network.W[strongest] / norms[strongest, None]
+    with np.errstate(over="ignore"):
+        points = [((t - network.b[strongest]) / norms[strongest])[:, None] * normals for t in _SIDES]
+    found = np.concatenate(points)
+    return into(found[np.isfinite(found).all(1)], problem.search_domain, problem.radius)
 
 
 def placed(problem: Problem, given: np.ndarray) -> np.ndarray:

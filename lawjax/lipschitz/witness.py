@@ -5,7 +5,8 @@ best point along, whichever of them was asked for, so that bounds never contradi
 order: points near the sign patterns that the certificate's largest directions ask for, points given and neurons' own
 (`lawjax.lipschitz.starts`); ascents from those and from random points, many networks at a time
 (`lawjax.lipschitz.ascents`); corners of small networks; and from the best of all a search from cell to cell, for smooth
-psi walks at random. Everything is a lower estimate: what counts in the end is the gradient at the point, in float64.
+psi walks at random and ascents to the end (`lawjax.lipschitz.smooth`). Everything is a lower estimate: what counts in
+the end is the gradient at the point, in float64.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from lawjax.lipschitz.ascents import ascents
 from lawjax.lipschitz.climb import LINES, ROUNDS, climb, corner_points
 from lawjax.lipschitz.evaluate import into, scaled_norms
 from lawjax.lipschitz.problem import Problem
+from lawjax.lipschitz.smooth import followed, wandered
 from lawjax.lipschitz.starts import placed, starting_points
 from lawjax.network import TwoLayer
 
@@ -33,9 +35,6 @@ _OF_GIVEN = 8  # of the points given from which ascents start
 _CLIMB_WORK = (3e8, 3e7)  # operations of all searches from cell to cell of a small and a large network, roughly
 _MANY = 16  # of these searches on a small network
 _FEW = 2  # and on one of which all corners were tried
-_WALKERS = 16  # walks at random for smooth psi
-_WALK = 40  # steps of each
-_RIDGES = 6  # kinds of a step's moves: one free, and the others parallel to some hyperplanes
 _NEAR_RIM = 1e-11  # angle from the rim of a cell, and share of the gradient lost by it, that are small enough
 _FAR = (10.0, 1e3, 1e5)  # in units of a typical kink's distance from 0
 _CORNERS = 3500  # tried on a small network
@@ -152,7 +151,7 @@ def _further(problem: Problem, points: np.ndarray) -> np.ndarray:
             rays = corner_points(through_zero, corners, "sphere")
             points = np.concatenate([points, *(typical * far * rays for far in _FAR)])
     if not activations.get(network.activation).has_kink:
-        return _wander(problem, points)
+        return followed(problem, wandered(problem, points))
     work = 40.0 * LINES * k * d
     climb_work = _CLIMB_WORK[problem.is_large]
     is_complete = corners >= math.comb(k, min(d, k)) and d <= _CORNER_DIMENSION  # every cell with a corner was seen
@@ -160,45 +159,3 @@ def _further(problem: Problem, points: np.ndarray) -> np.ndarray:
     rounds = int(np.clip(climb_work / (searches * work), 0, ROUNDS))
     starts = problem.best_first(points)[:searches]
     return np.concatenate([points, climb(network, starts, domain, radius, problem.tangential, rounds)])
-
-
-def _along_ridges(network: TwoLayer, moves: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Moves (walkers, m, d), most of them made parallel to the hyperplanes of some strong neurons.
-
-    A gradient is large where these neurons are steep, in thin slabs around their hyperplanes; a move in any direction
-    leaves several such slabs at once.
-    """
-    strengths = np.abs(network.a) * np.linalg.norm(network.W, axis=1)
-    live = np.flatnonzero(strengths > 0)
-    most = min(network.dimension - 1, len(live))
-    if most < 1:
-        return moves
-    for part in np.array_split(np.arange(moves.shape[1]), _RIDGES)[1:]:
-        size = int(random.integers(1, most + 1))
-        chosen = random.choice(live, size, replace=False, p=strengths[live] / strengths[live].sum())
-        across, _ = np.linalg.qr(network.W[chosen].T)
-        moves[:, part] -= (moves[:, part] @ across) @ across.T
-    return moves
-
-
-def _wander(problem: Problem, points: np.ndarray) -> np.ndarray:
-    """For smooth psi: the points, random ones at many scales, and walks at random that start from the best of all."""
-    network, typical, domain, radius = problem.network, problem.typical, problem.search_domain, problem.radius
-    d = network.dimension
-    random = np.random.default_rng(2)
-    count = int(np.clip(_CLIMB_WORK[problem.is_large] / (100.0 * network.W.size), 10, 5000))
-
-    def drawn(scales: np.ndarray) -> np.ndarray:
-        directions = random.standard_normal((*scales.shape, d))
-        return directions * (scales / np.linalg.norm(directions, axis=-1))[..., None]
-
-    points = np.concatenate([points, into(drawn(typical * 10.0 ** random.uniform(-2, 3, count)), domain, radius)])
-    walkers = problem.best_first(points)[:_WALKERS]
-    for _ in range(_WALK):
-        lengths = typical + np.linalg.norm(walkers, axis=1)
-        scales = lengths[:, None] * 10.0 ** random.uniform(-4, 0, (len(walkers), count // 100 + 2))
-        moves = _along_ridges(network, drawn(scales), random)
-        tried = np.concatenate([walkers[:, None], into(walkers[:, None] + moves, domain, radius)], axis=1)
-        norms = problem.norms(tried.reshape(-1, d)).reshape(tried.shape[:2])
-        walkers = tried[np.arange(len(walkers)), norms.argmax(1)]
-    return np.concatenate([points, walkers])
