@@ -31,6 +31,7 @@ Array = Any
 _FIRST_STEP = 0.1  # in units of the start's distance from 0 and the typical distance of a kink
 _LONGER, _SHORTER = 1.7, 0.35
 _TINY = 1e-300
+_BLOCK = 4096  # points at which heights are computed together
 
 
 @functools.partial(jax.jit, static_argnames=("domain", "tangential", "steps"))
@@ -99,6 +100,24 @@ def polished(
             if np.isfinite(found.x).all():
                 ends[i] = unit * found.x
     return ends[:, : network.dimension]
+
+
+def heights(network: TwoLayer, points: np.ndarray, tangential: bool) -> np.ndarray:
+    """log ||grad f|| (m,) at points (m, d), or of its part along the sphere: quicker than by NumPy, of less care."""
+    size = padded_size(*network.W.shape)
+    with jax.enable_x64(True):
+        padded = jax.tree.map(jnp.asarray, network.padded(*size).astype(np.float64))
+        found = [np.zeros(0)]
+        for start in range(0, len(points), _BLOCK):
+            block = points[start : start + _BLOCK]
+            block = np.pad(block, [(0, _BLOCK - len(block)), (0, size[1] - network.dimension)])
+            found.append(np.asarray(_heights(padded, block, tangential)))
+    return np.concatenate(found)[: len(points)]
+
+
+@functools.partial(jax.jit, static_argnames="tangential")
+def _heights(network: TwoLayer, points: Array, tangential: bool) -> Array:
+    return jax.vmap(lambda point: _height(network, point, tangential))(points)
 
 
 @functools.partial(jax.jit, static_argnames=("domain", "tangential"))

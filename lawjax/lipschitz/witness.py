@@ -4,9 +4,9 @@ A sphere is part of its ball, and the ball of R^d: the search goes from the narr
 best point along, whichever of them was asked for, so that bounds never contradict one another. On each domain, in
 order: points near the sign patterns that the certificate's largest directions ask for, points given and neurons' own
 (`lawjax.lipschitz.starts`); ascents from those and from random points, many networks at a time
-(`lawjax.lipschitz.ascents`); corners of small networks; and from the best of all a search from cell to cell, for smooth
-psi walks at random and ascents to the end (`lawjax.lipschitz.smooth`). Everything is a lower estimate: what counts in
-the end is the gradient at the point, in float64.
+(`lawjax.lipschitz.ascents`). Then for smooth psi walks at random and ascents to the end, from the best of all and from
+others (`lawjax.lipschitz.smooth`); else corners of small networks, and from the best of all a search from cell to cell.
+Everything is a lower estimate: what counts in the end is the gradient at the point, in float64.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lawjax.lipschitz.ascents import ascents
 from lawjax.lipschitz.climb import LINES, ROUNDS, climb, corner_points
 from lawjax.lipschitz.evaluate import into, scaled_norms
 from lawjax.lipschitz.problem import Problem
-from lawjax.lipschitz.smooth import followed, wandered
+from lawjax.lipschitz.smooth import explored
 from lawjax.lipschitz.starts import placed, starting_points
 from lawjax.network import TwoLayer
 
@@ -140,9 +140,13 @@ def _to_the_rim(problem: Problem, point: np.ndarray) -> np.ndarray:
 
 
 def _further(problem: Problem, points: np.ndarray) -> np.ndarray:
-    """Points from corners, rays, random walks and the search from cell to cell, as far as the network's size allows."""
+    """The points and those of the last searches, as far as the network's size allows."""
     network, typical, domain, radius = problem.network, problem.typical, problem.search_domain, problem.radius
     k, d = network.W.shape
+    psi = activations.get(network.activation)
+    if not psi.has_kink:
+        grows_without_end = domain == "space" and psi.slope_interval is None
+        return points if grows_without_end else explored(problem, points)
     corners = int(min(_CORNERS, _CORNER_WORK / (100.0 * k * d * (d + 8.0))))
     if corners and d <= _CORNER_DIMENSION:
         points = np.concatenate([points, corner_points(network, corners, domain, radius)])
@@ -150,8 +154,6 @@ def _further(problem: Problem, points: np.ndarray) -> np.ndarray:
             through_zero = TwoLayer(network.W, 0.0 * network.b, network.a, 0.0, network.activation)
             rays = corner_points(through_zero, corners, "sphere")
             points = np.concatenate([points, *(typical * far * rays for far in _FAR)])
-    if not activations.get(network.activation).has_kink:
-        return followed(problem, wandered(problem, points))
     work = 40.0 * LINES * k * d
     climb_work = _CLIMB_WORK[problem.is_large]
     is_complete = corners >= math.comb(k, min(d, k)) and d <= _CORNER_DIMENSION  # every cell with a corner was seen
