@@ -26,7 +26,7 @@ test: venv
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow" -n $(JOBS)
+	$(BIN)/pytest -m "not slow" -n $(JOBS) --durations 10
 
 # Every test, and every notebook run from top to bottom.
 test-slow: venv

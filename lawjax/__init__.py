@@ -2,33 +2,11 @@
 
 After S. Bubeck, Y. Li, D. Nagaraj, "A law of robustness for two-layers neural networks" (COLT 2021), whose sections,
 theorems and conjectures the docstrings cite.
+
+What this package offers is listed in `__init__.pyi`, and imported when it is first used.
 """
 
-from lawjax import activations, constructions, data, fits, lower_bounds, tensors
-from lawjax.config import TrainingConfig
-from lawjax.data import Dataset
-from lawjax.errors import UserError
-from lawjax.lipschitz import Bracket, Search, bracket
-from lawjax.network import TwoLayer
-from lawjax.pack import Status
-from lawjax.training import Memorized, loss_curve, memorize
+import lazy_loader
 
-__all__ = [
-    "Bracket",
-    "Dataset",
-    "Memorized",
-    "Search",
-    "Status",
-    "TrainingConfig",
-    "TwoLayer",
-    "UserError",
-    "activations",
-    "bracket",
-    "constructions",
-    "data",
-    "fits",
-    "loss_curve",
-    "lower_bounds",
-    "memorize",
-    "tensors",
-]
+__version__ = "0.1.0"
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

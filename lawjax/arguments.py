@@ -15,8 +15,6 @@ import reprlib
 from collections.abc import Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lawjax.errors import UserError
@@ -52,7 +50,7 @@ def number(name: str, value: Any, what: str = "a finite number") -> float:
     Raises:
         UserError: it is none; `what` says what it should be.
     """
-    one = value.item() if isinstance(value, (np.generic, np.ndarray, jax.Array)) and value.ndim == 0 else value
+    one = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
     try:
         found = float(one) if isinstance(one, (int, float)) and not isinstance(one, bool) else math.nan
     except OverflowError:
@@ -149,10 +147,12 @@ def key(value: Any) -> Array:
     Raises:
         UserError: it is none.
     """
+    import jax
+
     if isinstance(value, jax.core.Tracer):
         return value
     if isinstance(value, (jax.Array, np.ndarray)):
-        is_typed = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+        is_typed = jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key)
         if (is_typed and value.ndim == 0) or (value.dtype == np.uint32 and value.ndim == 1 and len(value) in (2, 4)):
             return value
     raise UserError(f"The key must be one JAX key, such as jax.random.key(0), not {shown(value)}.")
@@ -164,6 +164,8 @@ def floating(name: str, value: Any) -> np.dtype:
     Raises:
         UserError: it is none.
     """
+    import jax.numpy as jnp
+
     try:
         dtype = jnp.dtype(value)
     except Exception:  # whatever a stranger raises

@@ -40,6 +40,10 @@ def guarded(command: Callable[[], Any]) -> None:
         _fail("Stopped; run the same command again to go on from here.", 130)
     except KeyboardInterrupt:
         _fail("Stopped; what was not written yet is lost.", 130)
+    except ValueError as error:
+        if "for environment 'JAX_" not in str(error):  # JAX's words, when it is imported
+            raise
+        _fail(f"JAX does not start: {error}; correct it, or unset it.", 2)
     except Exception as error:
         if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):  # JAX's word for it
             raise
@@ -76,7 +80,8 @@ def _check_counts(**counts: int | None) -> None:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
+    program = Path(sys.argv[0]).name.replace("__main__.py", "lawjax")  # python -m lawjax
+    print(f"{program}: {message}", file=sys.stderr)
     sys.exit(status)
 
 

@@ -1,6 +1,8 @@
 """Strict settings for every test: see also `filterwarnings` in pyproject.toml, which turns warnings into errors."""
 
+import os
 import sys
+from pathlib import Path
 
 import jax
 import matplotlib
@@ -12,6 +14,16 @@ from lawjax import cli
 matplotlib.use("Agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# What one process compiled, another takes from disk: the test processes share a cache, with the commands they start.
+COMPILED = {
+    "jax_compilation_cache_dir": str(Path(__file__).parent.parent / ".pytest_cache" / "jax"),
+    "jax_compilation_cache_max_size": 2**30,  # with a limit the files are locked
+    "jax_persistent_cache_min_compile_time_secs": 0.05,
+}
+for name, value in COMPILED.items():
+    jax.config.update(name, value)
+    os.environ[name.upper()] = str(value)
 
 settings.register_profile("deterministic", derandomize=True, deadline=None, max_examples=25, database=None)
 settings.load_profile("deterministic")

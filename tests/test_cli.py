@@ -244,9 +244,10 @@ def test_frontier_says_that_a_stopped_search_stored_nothing(points, tmp_path, mo
     [
         ({"JAX_PLATFORMS": "nonsense"}, ("bracket", "f.npz"), "JAX_PLATFORMS=nonsense; unset it"),
         ({"JAX_PLATFORMS": "cuda,tpu"}, ("construct", "caps", "new.npz", "--n", "5", "--d", "20"), "=cuda,tpu; unset"),
+        ({"JAX_ENABLE_X64": "maybe"}, ("bracket", "f.npz"), "JAX does not start: invalid truth value 'maybe'"),
     ],
 )
-def test_a_platform_that_is_not_there_is_one_sentence(tmp_path, monkeypatch, flags, arguments, match):
+def test_an_environment_in_which_jax_cannot_work_is_one_sentence(tmp_path, monkeypatch, flags, arguments, match):
     monkeypatch.chdir(tmp_path)
     TwoLayer(np.eye(2), np.zeros(2), np.ones(2)).save("f.npz")
     for name, value in flags.items():

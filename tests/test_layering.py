@@ -33,6 +33,7 @@ FLOORS = (
     ("plots",),
     ("report",),
     ("cli",),
+    ("__main__",),
 )
 
 
@@ -106,7 +107,13 @@ def test_imports_have_no_circles():
 
 @pytest.mark.parametrize(
     ("library", "doors"),
-    [("flax", {"models"}), ("orbax", {"sweep.checkpoints"}), ("tyro", {"cli"}), ("experiments", set())],
+    [
+        ("flax", {"models"}),
+        ("orbax", {"sweep.checkpoints"}),
+        ("tyro", {"cli"}),
+        ("lazy_loader", {""}),
+        ("experiments", set()),
+    ],
 )
 def test_each_library_has_one_door(library, doors):
     assert {name for name, path in MODULES.items() if library in outside_imports(path)} <= doors
