@@ -15,6 +15,7 @@ from common import machine
 
 from lawjax import Dataset, TwoLayer, bracket, cli, constructions
 from lawjax.lipschitz import certify
+from lawjax.lipschitz.domains import Sphere
 
 CAPS = ((100, 200), (200, 100), (1000, 200))  # (n, d) of section 3.2, k = n
 GROUPED = ((400, 800, 200), (1000, 2000, 500), (1000, 2000, 200), (2000, 2000, 200))  # (n, d, k) of section 3.3
@@ -30,7 +31,7 @@ def sphere(n: int, d: int) -> Dataset:
 def line(name: str, network: TwoLayer, tangential: bool) -> str:
     """One row of the table."""
     start = time.perf_counter()
-    found = bracket(network, "sphere", tangential=tangential)
+    found = bracket(network, Sphere(tangential=tangential))
     seconds = time.perf_counter() - start
     by = "a crowd" if found.certificate.crowd else f"{len(found.certificate.cases)} cases"
     part = "along the sphere" if tangential else "whole"

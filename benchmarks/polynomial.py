@@ -15,6 +15,7 @@ import numpy as np
 from common import machine, reference
 
 from lawjax import TwoLayer, bracket, cli
+from lawjax.lipschitz.domains import Sphere, named
 
 WHERE = (("ball", False), ("sphere", False), ("sphere", True))  # domain, tangential
 SIZE = (200, 1000)  # (d, k) of the large networks
@@ -29,7 +30,7 @@ def small(power: int, count: int) -> str:
         for domain, tangential in WHERE:
             if network.dimension == 1 and tangential:
                 continue  # there is nothing along the sphere
-            found = bracket(network, domain, tangential=tangential)
+            found = bracket(network, named(domain, tangential=tangential))
             size = bracket_scale(network)
             if found.upper > 1e-6 * size:  # below, the function cancels: both bounds are rounding
                 ratios.append(found.upper / found.lower if found.lower > 0 else np.inf)
@@ -67,7 +68,7 @@ def tensor(power: int, d: int, n: int) -> str:
 def ratios_and_time(network: TwoLayer) -> str:
     """upper/lower of the whole gradient on the sphere, then of its part along it, and the seconds of the two."""
     start = time.perf_counter()
-    both = [bracket(network, "sphere", tangential=tangential) for tangential in (False, True)]
+    both = [bracket(network, Sphere(tangential=tangential)) for tangential in (False, True)]
     seconds = time.perf_counter() - start
     return " | ".join([*(f"{found.upper / found.lower:.3f}" for found in both), f"{seconds:.1f}"])
 

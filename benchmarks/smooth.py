@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from common import machine
 
-from lawjax import TrainingConfig, TwoLayer, bracket, cli, data, keys, memorize
+from lawjax import Ball, Sphere, TrainingConfig, TwoLayer, bracket, cli, data, keys, memorize
 from lawjax.lipschitz import ascend, max_random_gradient
 from lawjax.lipschitz.brackets import brackets
 from lawjax.lipschitz.evaluate import gradient_norms
@@ -59,8 +59,8 @@ def estimates(network: TwoLayer) -> dict[str, float]:
         "ascent": float(ascend(network, jax.random.key(2)).value),
     }
     for radius in RADII:
-        found = brackets(network, ("ball", "sphere"), radius)
-        ball, sphere = (found[domain][0].lower for domain in ("ball", "sphere"))
+        found = brackets(network, (Ball(radius), Sphere(radius)))
+        ball, sphere = (found[domain][0].lower for domain in (Ball(radius), Sphere(radius)))
         assert ball >= sphere
         others |= {
             f"ball {radius:g}": ball,

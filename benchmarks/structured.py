@@ -30,6 +30,7 @@ import polars as pl
 from common import machine, reference
 
 from lawjax import Bracket, TwoLayer, UserError, bracket, check, cli
+from lawjax.lipschitz.domains import named
 
 TOGETHER = 16  # networks in one call; an exception there hides none, as they are then asked one by one
 COUNTS = {  # columns of the tables: faults of tests/bracket_faults.py that they count
@@ -58,7 +59,7 @@ def answers(networks: list[TwoLayer], domain: str, radius: float, tangential: bo
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            return [Answer(found) for found in bracket(networks, domain, radius, tangential)]
+            return [Answer(found) for found in bracket(networks, named(domain, radius, tangential))]
     except Exception:
         return [answer(network, domain, radius, tangential) for network in networks]
 
@@ -68,7 +69,7 @@ def answer(network: TwoLayer, domain: str, radius: float, tangential: bool) -> A
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            found = bracket(network, domain, radius, tangential)
+            found = bracket(network, named(domain, radius, tangential))
         except Exception as error:
             return Answer(None, f"{type(error).__name__}: {error}", isinstance(error, UserError))
     return Answer(found, warning=f"{caught[0].category.__name__}: {caught[0].message}" if caught else "")

@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 
 from lawjax import Dataset, Search, TrainingConfig, cli, constructions, data, fits, keys, memorize, report
-from lawjax.lipschitz import brackets, max_random_gradient
+from lawjax.lipschitz import Sphere, bracket, brackets, max_random_gradient
 from lawjax.sweep.grid import check_positive
 from lawjax.sweep.jobs import Job, job_table, run_jobs
 
@@ -183,7 +183,7 @@ def measure(construction: str, n: int, d: int, k: int, seed: int) -> dict[str, A
     for domain in ("space", "sphere"):
         bounds = found.get(domain, [None])[0]
         row |= {f"lower_{domain}": bounds and bounds.lower, f"upper_{domain}": bounds and bounds.upper}
-    along = brackets([network], ("sphere",), tangential=True, search=SEARCH)["sphere"][0] if quadratic else None
+    along = bracket(network, Sphere(tangential=True), SEARCH) if quadratic else None
     row |= {"lower_along": along and along.lower, "upper_along": along and along.upper}
     proxy = float(max_random_gradient(network, keys.probe_key(n, d, k, seed)).maximum)
     return {**row, "width": network.n_neurons, "fit_error": error, "proxy": proxy}

@@ -14,8 +14,11 @@ from . import tensors as tensors
 from .config import TrainingConfig as TrainingConfig
 from .data import Dataset as Dataset
 from .errors import UserError as UserError
+from .lipschitz import Ball as Ball
 from .lipschitz import Bracket as Bracket
 from .lipschitz import Search as Search
+from .lipschitz import Space as Space
+from .lipschitz import Sphere as Sphere
 from .lipschitz import bracket as bracket
 from .network import TwoLayer as TwoLayer
 from .pack import Status as Status

@@ -214,6 +214,7 @@ class Bracket:
         import json
 
         from lawjax.lipschitz import bracket
+        from lawjax.lipschitz.domains import named
         from lawjax.network import TwoLayer
 
         if self.certificate is not None:
@@ -221,7 +222,7 @@ class Bracket:
         network = TwoLayer.load(self.file)
         if network.W.ndim > 2:
             raise UserError(f"{self.file} holds a stack of networks; save one network a file.")
-        found = bracket(network, self.domain, self.radius, self.tangential)
+        found = bracket(network, named(self.domain, self.radius, self.tangential))
         try:
             if self.certificate is not None:
                 files.write_text(self.certificate, json.dumps(found.certificate.record(network)) + "\n")
@@ -231,20 +232,20 @@ class Bracket:
     def _say(self, network: TwoLayer, found: Any) -> None:
         import json
 
-        part = "gradient along the sphere" if self.tangential else "Lipschitz constant"
-        where = "R^d" if self.domain == "space" else f"the {self.domain} of radius {self.radius:g}"
+        from lawjax.lipschitz.domains import in_words
+
         if self.json:
             record = {
                 "lower": found.lower,
                 "upper": found.upper if math.isfinite(found.upper) else None,
                 "witness": found.witness.tolist(),
                 "certificate": _record(found.certificate, network),
-                "domain": self.domain,
-                "radius": self.radius,
-                "tangential": self.tangential,
+                **in_words(found.certificate.domain),
             }
             print(json.dumps(record))
         else:
+            part = "gradient along the sphere" if self.tangential else "Lipschitz constant"
+            where = found.certificate.domain
             print(f"{network!r}\n{part} on {where}: between {found.lower:.9g} (a point) and {found.upper:.9g} (proved)")
 
 
@@ -427,6 +428,7 @@ class Frontier:
 
         from lawjax import data, frontier, keys
         from lawjax.frontier.config import ACTIVATIONS
+        from lawjax.lipschitz.domains import named
 
         certificate = self._certificate()
         _check_counts(k=self.k, steps=self.steps, starts=self.starts)
@@ -435,7 +437,7 @@ class Frontier:
             raise UserError(f"The search is for an activation among {known}, not {self.activation!r}.")
         check_device()
         config = frontier.FrontierConfig(
-            self.epsilon, self.activation, self.domain, self.radius, self.steps, self.starts
+            self.epsilon, self.activation, named(self.domain, self.radius), self.steps, self.starts
         )
         points = data.load(self.file)
         problem = frontier.Problem(points, self.k, keys.weights_key(points.n, points.d, self.seed))

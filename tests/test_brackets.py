@@ -14,6 +14,7 @@ import lawjax
 from lawjax import Search, TwoLayer, UserError, check, constructions
 from lawjax.lipschitz import certify, exact_circle, exact_space, path_product, spectral_product
 from lawjax.lipschitz.climb import climb
+from lawjax.lipschitz.domains import Ball, Sphere, named
 from lawjax.lipschitz.evaluate import gradient_norms
 
 KINKED = ("relu", "leaky_relu", "abs")
@@ -29,8 +30,8 @@ def check_against_exact(rng, activation):
     if f.dimension == 2:
         on_circle, circle = exact_circle(f), lawjax.bracket(f, "sphere")
         assert circle.lower <= on_circle * (1 + 1e-9) and on_circle <= circle.upper * (1 + 1e-12), f
-        along = lawjax.bracket(f, "sphere", tangential=True)
-        assert along.lower <= exact_circle(f, tangential=True) * (1 + 1e-9) <= along.upper * (1 + 1e-8), f
+        along = lawjax.bracket(f, Sphere(tangential=True))
+        assert along.lower <= exact_circle(f, Sphere(tangential=True)) * (1 + 1e-9) <= along.upper * (1 + 1e-8), f
     return (found.lower / exact, found.upper / exact) if exact else (1.0, 1.0)
 
 
@@ -67,7 +68,7 @@ def test_no_sample_is_above_the_upper_bound_a_hundred_times(activation, domain):
 def check_against_samples(rng, activation, domain, networks, scales):
     for _ in range(networks):
         f = random_network(rng, activation, scales=scales if activation in KINKED else 0.0)
-        found = lawjax.bracket(f, domain, radius=2.0)
+        found = lawjax.bracket(f, named(domain, 2.0))
         points = rng.standard_normal((5000, f.dimension))
         points *= 2.0 / np.linalg.norm(points, axis=1, keepdims=True)
         if domain == "space":
@@ -115,7 +116,7 @@ def test_constant_neurons_on_the_sphere_are_fixed():
     for domain in ("ball", "sphere"):
         found = lawjax.bracket(f, domain)
         assert found.lower == pytest.approx(2.0, rel=1e-12) and found.upper == pytest.approx(2.0, rel=1e-9)
-    assert lawjax.bracket(f, "ball", radius=1.1).upper > 100.0
+    assert lawjax.bracket(f, Ball(1.1)).upper > 100.0
     assert lawjax.bracket(f).lower > 500.0
 
 
@@ -132,14 +133,14 @@ def test_the_proxy_sees_nothing_of_small_caps_and_the_bracket_all(n, d, tmp_path
     f = TwoLayer(centres, np.full(n, -0.9), 10.0 * random.choice([-1.0, 1.0], n))
     assert float(lawjax.lipschitz.max_random_gradient(f, jax.random.key(0)).maximum) == 0.0
     for tangential, value in ((False, 10.0), (True, math.sqrt(19.0))):
-        found = lawjax.bracket(f, "sphere", tangential=tangential)
+        found = lawjax.bracket(f, Sphere(tangential=tangential))
         assert value * (1 - 1e-6) <= found.lower <= value * (1 + 1e-12) <= found.upper * (1 + 1e-12)
         assert found.upper <= value * (1 + 1e-5)
         f.save(tmp_path / "f.npz")
         (tmp_path / "c.json").write_text(json.dumps(found.certificate.record(f)))
         assert check.check(tmp_path / "f.npz", tmp_path / "c.json")[0]
     assert certify(f, "ball").bound == pytest.approx(10.0, rel=1e-6)
-    assert certify(f, "sphere", radius=1.2).bound > 15.0  # there the caps meet
+    assert certify(f, Sphere(1.2)).bound > 15.0  # there the caps meet
     assert certify(f).bound > 80.0
 
 
@@ -153,8 +154,8 @@ def test_cases_hold_on_the_circle():
         heights = random.uniform(0.5, 1.0, k) * random.choice([1.0, 1.0, -1.0], k)
         f = TwoLayer(W, -heights * np.linalg.norm(W, axis=1), random.standard_normal(k), 0.0, KINKED[i % 3])
         for tangential in (False, True):
-            found = certify(f, "sphere", tangential=tangential, by_cells=False)
-            exact = exact_circle(f, tangential=tangential)
+            found = certify(f, Sphere(tangential=tangential), by_cells=False)
+            exact = exact_circle(f, Sphere(tangential=tangential))
             assert exact <= found.bound * (1 + 1e-9), f
             by_cases += bool(found.cases)
         record = found.record(f)
@@ -183,9 +184,9 @@ def test_smooth_slopes_are_narrower_on_a_small_sphere():
     W, b, a = random.standard_normal((20, 5)), random.standard_normal(20), random.standard_normal(20)
     for activation in ("tanh", "softplus", "gelu"):
         f = TwoLayer(W, b, a, 0.0, activation)
-        found = lawjax.bracket(f, "sphere", radius=1e-3)
+        found = lawjax.bracket(f, Sphere(1e-3))
         assert found.upper <= 1.02 * found.lower
-        assert lawjax.bracket(f, "ball", radius=0.3).upper < lawjax.bracket(f).upper
+        assert lawjax.bracket(f, Ball(0.3)).upper < lawjax.bracket(f).upper
 
 
 def test_quadratic_networks_are_exact_on_the_sphere():
@@ -195,7 +196,7 @@ def test_quadratic_networks_are_exact_on_the_sphere():
     values = np.linalg.eigvalsh((W.T * a) @ W)
     f = TwoLayer(W, np.zeros(30), a, 0.0, "power:2")
     for tangential, value in ((False, 2.0 * np.abs(values).max()), (True, values[-1] - values[0])):
-        found = lawjax.bracket(f, "sphere", tangential=tangential)
+        found = lawjax.bracket(f, Sphere(tangential=tangential))
         assert found.lower == pytest.approx(value, rel=1e-9) and found.upper == pytest.approx(value, rel=1e-9)
         assert found.lower <= value * (1 + 1e-12) and value <= found.upper * (1 + 1e-12)
 
@@ -269,8 +270,8 @@ def test_a_search_never_goes_down_and_stays_where_it_should():
     starts = rng.standard_normal((8, 6))
     starts *= 1.5 / np.linalg.norm(starts, axis=1, keepdims=True)
     for domain, tangential in [("space", False), ("sphere", False), ("ball", False), ("sphere", True)]:
-        ends = climb(f, starts, domain, 1.5, tangential)
-        before, after = (gradient_norms(f, points, domain, 1.5, tangential) for points in (starts, ends))
+        ends = climb(f, starts, named(domain, 1.5, tangential))
+        before, after = (gradient_norms(f, points, named(domain, 1.5, tangential)) for points in (starts, ends))
         assert (after >= before).all()
         norms = np.linalg.norm(ends, axis=1)
         if domain == "ball":
@@ -288,9 +289,9 @@ def test_a_point_on_a_kink_proves_nothing():
 def test_a_point_off_its_domain_proves_nothing():
     f = TwoLayer([[1.0, 0.0]], [0.5], [1.0])
     points = np.array([[0.6, 0.8], [0.6, 0.8 - 1e-9], [0.3, 0.4], [1e-200, 0.0], [6.0, 8.0]])
-    assert gradient_norms(f, points, "sphere").tolist() == [1.0, 0.0, 0.0, 0.0, 0.0]
-    assert gradient_norms(f, points, "ball").tolist() == [1.0, 1.0, 1.0, 1.0, 0.0]
-    assert gradient_norms(f, points, "sphere", 10.0).tolist() == [0.0, 0.0, 0.0, 0.0, 1.0]
+    assert gradient_norms(f, points, Sphere()).tolist() == [1.0, 0.0, 0.0, 0.0, 0.0]
+    assert gradient_norms(f, points, Ball()).tolist() == [1.0, 1.0, 1.0, 1.0, 0.0]
+    assert gradient_norms(f, points, Sphere(10.0)).tolist() == [0.0, 0.0, 0.0, 0.0, 1.0]
 
 
 def test_a_network_that_is_constant():
@@ -311,15 +312,15 @@ def test_unbounded_slopes_have_no_upper_bound():
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"domain": "torus"}, "domain must be one of space"),
-        ({"domain": "ball", "radius": -1.0}, "radius"),
-        ({"domain": "ball", "radius": math.nan}, "radius"),
-        ({"tangential": True}, "tangential"),
+        (("torus",), "domain must be lawjax.Space"),
+        (("ball", -1.0), "radius"),
+        (("ball", math.nan), "radius"),
+        (("space", 1.0, True), "tangential is for the sphere"),
     ],
 )
 def test_bad_input(arguments, match):
     with pytest.raises(UserError, match=match):
-        lawjax.bracket(paper_weights(3, 4), **arguments)
+        lawjax.bracket(paper_weights(3, 4), named(*arguments))
 
 
 def test_domains_that_are_none_and_radii_beyond_floats():
@@ -327,8 +328,8 @@ def test_domains_that_are_none_and_radii_beyond_floats():
     with pytest.raises(UserError, match="at least one domain"):
         lawjax.lipschitz.brackets([f], ())
     with pytest.raises(UserError, match="rescale"):
-        lawjax.bracket(f, "sphere", 1e200)
-    assert lawjax.bracket(f, "sphere", 1e80, True).lower < 1e-9  # nothing lies along a sphere of two points
+        lawjax.bracket(f, Sphere(1e200))
+    assert lawjax.bracket(f, Sphere(1e80, tangential=True)).lower < 1e-9  # nothing lies along a sphere of two points
 
 
 @settings(max_examples=40, deadline=None)

@@ -9,6 +9,7 @@ import pytest
 import lawjax
 from lawjax import TwoLayer, UserError, check
 from lawjax.lipschitz import cells, certify, exact_circle, exact_space
+from lawjax.lipschitz.domains import Ball, Sphere, named
 
 HAT = TwoLayer([[1.0]] * 3, [1.0, 0.0, -1.0], [1.0, -2.0, 1.0])
 RIM = TwoLayer(  # integers put kinks through points of the unit circle
@@ -38,7 +39,7 @@ KNOWN = {  # network, domain, tangential, value
 @pytest.mark.parametrize("name", KNOWN)
 def test_known_answers(name, tmp_path):
     network, domain, tangential, value = KNOWN[name]
-    found = lawjax.bracket(network, domain, tangential=tangential)
+    found = lawjax.bracket(network, named(domain, tangential=tangential))
     assert found.lower == pytest.approx(value, rel=1e-9, abs=0.0)
     assert found.upper == pytest.approx(value, rel=1e-13, abs=0.0)
     record = found.certificate.record(network)
@@ -62,9 +63,9 @@ def test_every_cell_is_gone_through(radius):
     """Against enumeration by corners, on networks in general position and of small integers."""
     for f in small_networks(60, int(10 * radius)):
         space = cells.steepest(f)
-        circle, ball = (cells.steepest(f, domain, radius) for domain in ("sphere", "ball"))
-        along = cells.steepest(f, "sphere", radius, True)
-        truths = exact_space(f), exact_circle(f, radius), exact_circle(f, radius, True)
+        circle, ball = (cells.steepest(f, named(domain, radius)) for domain in ("sphere", "ball"))
+        along = cells.steepest(f, Sphere(radius, tangential=True))
+        truths = exact_space(f), exact_circle(f, Sphere(radius)), exact_circle(f, Sphere(radius, tangential=True))
         for found, truth in zip((space, circle, along), truths, strict=True):
             assert found.upper == pytest.approx(truth, rel=1e-9, abs=1e-12)
             assert found.lower == pytest.approx(found.upper, rel=1e-9)
@@ -78,7 +79,7 @@ def test_every_cell_is_gone_through(radius):
 )
 def test_the_checker_agrees(domain, tangential):
     for f in small_networks(12, 5):
-        found = certify(f, domain, 1.5, tangential)
+        found = certify(f, named(domain, 1.5, tangential))
         record = found.record(f)
         assert found.bound <= record["bound"] <= found.bound * (1 + 1e-13)
         if found.bound > 0:
@@ -125,4 +126,4 @@ def test_what_is_no_proof_by_cells_is_refused(tmp_path):
         (tmp_path / "c.json").write_text(json.dumps({**record, **change}))
         assert not check.check(tmp_path / "f.npz", tmp_path / "c.json")[0]
     with pytest.raises(UserError, match="radius"):
-        lawjax.bracket(HAT, "ball", "1")
+        lawjax.bracket(HAT, Ball("1"))

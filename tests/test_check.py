@@ -13,6 +13,7 @@ from lipschitz_networks import generic, paper_weights, random_network
 import lawjax
 from lawjax import TwoLayer, UserError, check, constructions
 from lawjax.lipschitz import certify, path_product
+from lawjax.lipschitz.domains import named
 
 ACTIVATIONS = ("relu", "leaky_relu", "abs", "tanh", "softplus", "gelu", "identity")
 CHECKER = Path(check.__file__)
@@ -51,7 +52,7 @@ def test_every_certificate_written_is_accepted(activation, domain, tmp_path):
     for dtype in (np.float64, np.float32):
         for _ in range(5):
             f = random_network(rng, activation, scales=20.0 if dtype == np.float64 else 3.0).astype(dtype)
-            certificate = certify(f, domain, 1.5)
+            certificate = certify(f, named(domain, 1.5))
             record = certificate.record(f)
             assert certificate.bound <= record["bound"] <= certificate.bound * (1 + 1e-10)
             f.save(tmp_path / "f.npz")
@@ -385,7 +386,7 @@ def test_quadratic_forms(seed, tmp_path):
     truth = 2 * 1.5 * np.abs(np.linalg.eigvalsh(W.T @ (a[:, None] * W))).max()
     f.save(tmp_path / "f.npz")
     for domain in ("ball", "sphere"):
-        record = certify(f, domain, 1.5).record(f)
+        record = certify(f, named(domain, 1.5)).record(f)
         assert truth * (1 - 1e-12) <= record["bound"] <= truth * (1 + 1e-9) and record["cases"] == []
         assert verdict(tmp_path, record)[0]
     assert not verdict(tmp_path, {**record, "bound": (1 - 1e-9) * truth})[0]

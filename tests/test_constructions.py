@@ -11,6 +11,7 @@ from lipschitz_networks import generic
 import lawjax
 from lawjax import Dataset, UserError, constructions, keys, tensors
 from lawjax.lipschitz import max_random_gradient
+from lawjax.lipschitz.domains import Sphere
 from lawjax.lipschitz.evaluate import gradient_norms
 
 
@@ -45,7 +46,7 @@ def test_section_3_2(n, d):
     assert built.holds
     assert built.fit_error < 1e-12
     assert built.bound == pytest.approx(math.sqrt(19), rel=1e-9)
-    found = lawjax.bracket(built.network, "sphere", tangential=True)
+    found = lawjax.bracket(built.network, Sphere(tangential=True))
     assert math.sqrt(19) - 1e-3 < found.lower <= found.upper < math.sqrt(19) + 1e-3
     proxy = max_random_gradient(built.network, keys.probe_key(n, d, n, 0)).maximum
     assert proxy == 0.0
@@ -55,7 +56,7 @@ def test_section_3_2_for_gaussian_data():
     built = constructions.caps(generic(60, 300, model="gaussian"))
     assert built.holds
     assert built.fit_error < 1e-12
-    found = lawjax.bracket(built.network, "sphere", tangential=True)
+    found = lawjax.bracket(built.network, Sphere(tangential=True))
     assert found.lower == pytest.approx(built.bound, rel=1e-6)
     assert found.upper == pytest.approx(built.bound, rel=1e-3)
 
@@ -91,7 +92,7 @@ def test_ramps():
     assert built.network.n_neurons == 40
     assert built.fit_error < 1e-12
     assert built.bound == pytest.approx(math.sqrt(7), rel=1e-9)
-    found = lawjax.bracket(built.network, "sphere", tangential=True)
+    found = lawjax.bracket(built.network, Sphere(tangential=True))
     assert found.lower == pytest.approx(math.sqrt(7), rel=1e-3)
     assert found.upper == pytest.approx(math.sqrt(7), rel=1e-3)
     x = generic(20, 2000).x
@@ -124,8 +125,8 @@ def test_theorem_1(n, d, k, at_data):
     aside /= np.linalg.norm(aside)
     towards = np.linspace(math.pi / 6, math.pi / 3, 1001)[:, None]
     around = np.cos(towards) * mean + np.sin(towards) * aside
-    assert gradient_norms(built.network, around, "sphere", tangential=True).max() == pytest.approx(2 * m, rel=0.15)
-    found = lawjax.bracket(built.network, "sphere", tangential=True)
+    assert gradient_norms(built.network, around, Sphere(tangential=True)).max() == pytest.approx(2 * m, rel=0.15)
+    found = lawjax.bracket(built.network, Sphere(tangential=True))
     assert 0.85 * 4 * m < found.lower < 1.05 * 4 * m
     assert found.upper < 2.2 * found.lower
     assert max_random_gradient(built.network, keys.probe_key(n, d, k, 0)).maximum == 0.0
@@ -162,7 +163,7 @@ def test_theorem_2_of_order_two(n, d):
     epsilon = math.sqrt(n * math.log(n)) / d
     assert built.fit_error <= 3 * epsilon
     assert built.network.n_neurons <= d
-    found = lawjax.bracket(built.network, "sphere", tangential=True)
+    found = lawjax.bracket(built.network, Sphere(tangential=True))
     assert found.lower == pytest.approx(built.bound, rel=1e-9)
     assert found.upper == pytest.approx(built.bound, rel=1e-9)
     assert 1.5 < np.abs(built.network.a).max() / math.sqrt(n / d) < 2.5
@@ -173,7 +174,7 @@ def test_theorem_2_of_order_four():
     built = constructions.tensor(generic(n, d), 4)
     # C_p grows like the root of E u^(2p) for normal u: 105 at p = 4, 3 at p = 2
     assert built.fit_error <= 3 * math.sqrt(105 / 3) * math.sqrt(n * math.log(n) / d**4)
-    assert lawjax.bracket(built.network, "sphere", tangential=True).lower <= built.bound
+    assert lawjax.bracket(built.network, Sphere(tangential=True)).lower <= built.bound
 
 
 def test_tensors_through_lemma_2_are_the_same_function():
@@ -208,7 +209,7 @@ def test_partial_tensors(m):
     x = np.random.default_rng(0).standard_normal((10, 12))
     expected = 12 / m * (dataset.x[:, :m] @ x[:, :m].T) * (dataset.x @ x.T) ** 2
     np.testing.assert_allclose(built.network(x), dataset.y @ expected, atol=1e-9)
-    assert lawjax.bracket(built.network, "sphere", tangential=True).lower <= built.bound
+    assert lawjax.bracket(built.network, Sphere(tangential=True)).lower <= built.bound
     if m == 12:
         np.testing.assert_allclose(built.network(x), constructions.tensor(dataset, 3).network(x), atol=1e-9)
 

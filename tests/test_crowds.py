@@ -6,6 +6,7 @@ import pytest
 from lawjax import TwoLayer
 from lawjax.lipschitz import certify, exact_circle
 from lawjax.lipschitz.crowds import best_crowd, proved_crowd_bound, quadratic
+from lawjax.lipschitz.domains import Sphere
 from lawjax.lipschitz.evaluate import gradient_norms
 from lawjax.lipschitz.slopes import slope_intervals
 
@@ -13,7 +14,7 @@ KINKED = ("relu", "leaky_relu", "abs")
 
 
 def crowd_bound(f, radius=1.0):
-    of = quadratic(f, *slope_intervals(f, "sphere", radius), radius)
+    of = quadratic(f, *slope_intervals(f, Sphere(radius)), radius)
     return None if of is None else proved_crowd_bound(of, best_crowd(of))
 
 
@@ -29,7 +30,7 @@ def test_never_below_the_exact_constant_on_the_circle():
         bound = crowd_bound(f, radius)
         if bound is not None:
             tried += 1
-            assert exact_circle(f, radius=radius) <= bound * (1 + 1e-9), f
+            assert exact_circle(f, Sphere(radius)) <= bound * (1 + 1e-9), f
     assert tried > 60
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import lawjax
 from lawjax import TwoLayer
 from lawjax.lipschitz import doubled, evaluate
+from lawjax.lipschitz.domains import Sphere, as_domain
 from lawjax.lipschitz.scale import scaled
 from lawjax.lipschitz.ties import ties_of
 
@@ -44,7 +45,7 @@ def test_a_point_of_the_sphere_is_one_there_and_where_it_is_meant():
     """(0.6, 0.8) in floats lies beyond the unit circle, and the tangent cap that it enters does not meet the circle."""
     f = TwoLayer([[3.0, 4.0]], [-5.0], [1.0])
     for x in ([0.6, 0.8], [0.6, np.nextafter(0.8, 1.0)]):
-        assert evaluate.gradient_norms(f, np.array([x]), "sphere")[0] == 0.0
+        assert evaluate.gradient_norms(f, np.array([x]), Sphere())[0] == 0.0
 
 
 def test_digits_that_cancel():
@@ -56,7 +57,8 @@ def test_digits_that_cancel():
     assert evaluate.norm_at(f, x) == pytest.approx(exact, rel=1e-14)
     along = w - (w @ x) / 3.0 * x
     radius = float(np.sqrt(3.0))
-    assert evaluate.norm_at(f, x, "sphere", radius, True) == pytest.approx(2.0**-45 * np.linalg.norm(along), rel=1e-14)
+    found = evaluate.norm_at(f, x, Sphere(radius, tangential=True))
+    assert found == pytest.approx(2.0**-45 * np.linalg.norm(along), rel=1e-14)
 
 
 @pytest.mark.parametrize("activation", ["relu", "abs", "leaky_relu", "tanh", "gelu", "softplus"])
@@ -104,7 +106,7 @@ def test_a_wider_domain_has_the_larger_bounds_whatever_is_asked_with_it(activati
     for one, domain in zip(alone, domains, strict=True):
         assert together[domain][0].lower == one.lower
         assert together[domain][0].upper == pytest.approx(one.upper, rel=1e-9)
-        assert one.lower == evaluate.norm_at(f, one.witness, domain)
+        assert one.lower == evaluate.norm_at(f, one.witness, as_domain(domain))
 
 
 def test_lengths_of_every_size():

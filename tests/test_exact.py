@@ -8,6 +8,7 @@ from lipschitz_networks import random_network
 
 from lawjax import TwoLayer, UserError
 from lawjax.lipschitz import exact, exact_circle, exact_space
+from lawjax.lipschitz.domains import Sphere
 
 
 @pytest.mark.parametrize(("d", "k"), [(1, 5), (2, 1), (2, 7), (3, 8), (4, 4), (5, 3), (6, 9)])
@@ -49,8 +50,8 @@ def test_the_circle_is_its_dense_sampling(seed, tangential):
     if tangential:
         gradients = gradients - (gradients * points).sum(1, keepdims=True) * points / 1.5**2
     sampled = np.linalg.norm(gradients, axis=1).max()
-    assert sampled == pytest.approx(exact_circle(f, 1.5, tangential), rel=1e-4)
-    assert sampled <= exact_circle(f, 1.5, tangential) * (1 + 1e-9)
+    assert sampled == pytest.approx(exact_circle(f, Sphere(1.5, tangential)), rel=1e-4)
+    assert sampled <= exact_circle(f, Sphere(1.5, tangential)) * (1 + 1e-9)
 
 
 def test_what_has_no_exact_constant_is_refused():

@@ -9,6 +9,7 @@ from structured_networks import KINDS, ROUGH, structured
 
 from lawjax import TwoLayer
 from lawjax.lipschitz import exact_circle, exact_space, path_product
+from lawjax.lipschitz.domains import Sphere
 
 QUESTIONS = (("space", False), ("ball", False), ("sphere", False), ("sphere", True))
 
@@ -61,7 +62,7 @@ def test_the_oracles_of_lawjax_agree(seed):
     f = small(rng, 2, 12, PIECEWISE_LINEAR[seed % 4], whole=False)
     for tangential in (False, True):
         found = exact(f, "sphere", 0.5, tangential).surely
-        assert found == pytest.approx(exact_circle(f, 0.5, tangential), rel=1e-12)
+        assert found == pytest.approx(exact_circle(f, Sphere(0.5, tangential)), rel=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(40))

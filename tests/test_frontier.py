@@ -19,6 +19,7 @@ from lawjax import Dataset, TrainingConfig, TwoLayer, UserError, bracket, constr
 from lawjax.frontier import FrontierConfig, Problem, interpolating, resized, search, search_all, shrunk
 from lawjax.frontier.objective import Params, relaxed, start_of_relaxation
 from lawjax.lipschitz import certify
+from lawjax.lipschitz.domains import as_domain, named
 
 SHORT = FrontierConfig(steps=2000, starts=2)
 
@@ -45,7 +46,7 @@ def test_the_objective_is_the_relaxation_of_the_certificate(activation, radius):
         U = start_of_relaxation(jax.random.key(seed), 12, 16)
         for _ in range(400):
             squared, U = relaxed(params, signs, U, radius or math.inf, activation)
-        bound = certify(network, "space" if radius is None else "ball", radius or 1.0).bound
+        bound = certify(network, named("space" if radius is None else "ball", radius or 1.0)).bound
         if activation == "tanh" and radius is not None:  # the certificate knows narrower slopes there
             assert bound <= math.sqrt(squared) * 1.001
         elif radius is None:
@@ -160,7 +161,7 @@ def test_other_activations_and_domains(activation, domain):
     found = search(dataset, 20, FrontierConfig(activation=activation, domain=domain, steps=2000))
     assert found.fitted
     assert found.network.activation == activation
-    assert found.bracket.certificate.domain == domain
+    assert found.bracket.certificate.domain == as_domain(domain)
     assert found.bracket.upper < 8.0
 
 

@@ -12,6 +12,7 @@ from lipschitz_networks import generic
 import lawjax
 from lawjax import Dataset, TrainingConfig, TwoLayer, UserError, constructions, keys, lower_bounds
 from lawjax.lipschitz import brackets, spectral_product
+from lawjax.lipschitz.domains import Sphere
 
 
 @functools.cache
@@ -214,7 +215,7 @@ def test_one_networks_own_bounds():
     dataset = generic(60, 120)
     network = constructions.grouped_caps(dataset, 20).network
     found = lower_bounds.network_bounds(network, dataset)
-    upper = lawjax.bracket(network, "sphere", tangential=True).upper
+    upper = lawjax.bracket(network, Sphere(tangential=True)).upper
     assert {bound.name for bound in found} == {"Theorem 4", "kinks"}
     assert found[1].value <= upper
     assert found[0].value <= lawjax.bracket(network).upper

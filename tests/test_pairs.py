@@ -10,6 +10,7 @@ from lipschitz_networks import random_network
 
 from lawjax import TwoLayer, UserError
 from lawjax.lipschitz import exact_circle, exact_space, pairs
+from lawjax.lipschitz.domains import Sphere
 from lawjax.lipschitz.evaluate import gradient_norms
 from lawjax.lipschitz.pairs import kink_bound, pair_bound
 
@@ -119,7 +120,7 @@ def test_mistakes_are_named():
     with pytest.raises(UserError, match="stack"):
         kink_bound(stack)
     with pytest.raises(UserError, match="radius"):
-        kink_bound(f, -1.0)
+        kink_bound(f, Sphere(-1.0))
 
 
 # --- Kinks -----------------------------------------------------------------------------------------------------------
@@ -140,10 +141,10 @@ def test_the_closed_form_of_distinct_hyperplanes(activation, d):
     for radius in (1.0, 0.1, 30.0):
         W, b, a = rng.standard_normal((20, d)), rng.standard_normal(20), rng.standard_normal(20)
         f = TwoLayer(W, b * radius, a, 0.0, activation)
-        found = kink_bound(f, radius)
+        found = kink_bound(f, Sphere(radius))
         assert found.value == pytest.approx(closed_form(f, radius), rel=1e-6)
         assert found.value <= closed_form(f, radius) * (1 + 1e-12)
-        assert gradient_norms(f, found.witness[None], "sphere", radius, tangential=True)[0] >= found.value
+        assert gradient_norms(f, found.witness[None], Sphere(radius, tangential=True))[0] >= found.value
         assert np.linalg.norm(found.witness) == pytest.approx(radius, rel=1e-12)
         single = TwoLayer(W[[found.neuron]], b[[found.neuron]] * radius, a[[found.neuron]], 0.0, activation)
         assert closed_form(single, radius) == pytest.approx(found.value, rel=1e-6)
@@ -155,7 +156,7 @@ def test_never_above_the_exact_constant_along_the_circle(seed, activation, radiu
     for _ in range(8):
         f = random_network(rng, activation, max_d=2)
         if f.dimension == 2:
-            assert kink_bound(f, radius).value <= exact_circle(f, radius, tangential=True) * (1 + 1e-9)
+            assert kink_bound(f, Sphere(radius)).value <= exact_circle(f, Sphere(radius, tangential=True)) * (1 + 1e-9)
 
 
 @given(SEEDS, st.sampled_from(KINKED))
@@ -168,7 +169,7 @@ def test_kinks_that_meet_on_the_circle_and_share_hyperplanes(seed, activation):
     sizes = rng.choice([-2.0, 1.0, 3.0], 10)  # multiples and opposites of one another
     W = sizes[:, None] * np.stack([np.cos(normals), np.sin(normals)], 1)
     f = TwoLayer(W, -sizes * t, rng.choice([-1.0, 1.0, 0.5], 10), 0.0, activation)
-    assert kink_bound(f).value <= exact_circle(f, tangential=True) * (1 + 1e-9) + 1e-6
+    assert kink_bound(f).value <= exact_circle(f, Sphere(tangential=True)) * (1 + 1e-9) + 1e-6
 
 
 def test_jumps_on_one_hyperplane_add_up():
@@ -190,7 +191,7 @@ def test_jumps_on_one_hyperplane_add_up():
 
 def test_the_bound_is_sharp_for_a_single_absolute_value():
     f = TwoLayer([[3.0, 4.0]], [0.0], [1.0], 0.0, "abs")
-    assert kink_bound(f).value == pytest.approx(exact_circle(f, tangential=True), rel=1e-12)
+    assert kink_bound(f).value == pytest.approx(exact_circle(f, Sphere(tangential=True)), rel=1e-12)
 
 
 def test_caps_of_section_3_2():
@@ -213,7 +214,7 @@ def test_where_there_is_no_kink():
         TwoLayer(W[:, :1], np.zeros(4), a),  # d = 1: nothing lies along the sphere
     ]
     for f in none:
-        found = kink_bound(f, 2.0)
+        found = kink_bound(f, Sphere(2.0))
         assert found.value == 0.0 and np.linalg.norm(found.witness) == 2.0
 
 

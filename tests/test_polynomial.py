@@ -11,6 +11,7 @@ from lipschitz_networks import random_network
 
 from lawjax import TwoLayer, UserError
 from lawjax.lipschitz import flattenings, polynomial
+from lawjax.lipschitz.domains import Ball, Sphere, named
 from lawjax.lipschitz.polynomial import polynomial_bound
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -53,7 +54,7 @@ def test_degree_two_is_exact(seed, activation, where):
     f = random_network(rng, activation, max_d=8, scales=10.0 if activation == "power:2" else 0.0)
     domain, tangential = ("sphere", True) if where == "tangential" else (where, False)
     radius = float(10.0 ** rng.uniform(-2, 2))
-    found = polynomial_bound(f, domain, radius, tangential)
+    found = polynomial_bound(f, named(domain, radius, tangential))
     points = random_points(rng, 2000, f.dimension, radius, domain == "ball")
     size = norms(f, points).max()  # twins that cancel leave a part along the sphere far below all other numbers
     assert norms(f, points, tangential).max() <= found.upper * (1 + 1e-12) + 1e-12 * size
@@ -69,11 +70,11 @@ def test_along_the_sphere_a_quadratic_form_has_the_spread_of_its_eigenvalues(d):
     k = max(d // 2, 3)
     W, a = rng.standard_normal((k, d)), rng.standard_normal(k)
     biased = TwoLayer(W, rng.standard_normal(k), a, 0.0, "power:2")
-    found = polynomial_bound(biased, "sphere", tangential=True)
+    found = polynomial_bound(biased, Sphere(tangential=True))
     assert lower(biased, found, True) == pytest.approx(found.upper, rel=1e-10)
     values = np.linalg.eigvalsh((W.T * a) @ W)
     f = TwoLayer(W, np.zeros(k), a, 0.0, "power:2")
-    found = polynomial_bound(f, "sphere", tangential=True)
+    found = polynomial_bound(f, Sphere(tangential=True))
     assert found.upper == pytest.approx(values[-1] - values[0], rel=1e-10)
     assert lower(f, found, True) == pytest.approx(found.upper, rel=1e-10)
     whole = polynomial_bound(f)
@@ -101,7 +102,7 @@ def test_hard_cases_of_degree_two(values, b, tangential):
     f = quadratic_form(np.diag(values))
     order = np.abs(f.W).argmax(1)
     f = TwoLayer(f.W, np.array(b)[order] * f.W[np.arange(len(b)), order], f.a, 0.0, "power:2")
-    found = polynomial_bound(f, "sphere", tangential=tangential)
+    found = polynomial_bound(f, Sphere(tangential=tangential))
     points = random_points(np.random.default_rng(0), 100_000, len(b))
     assert norms(f, points, tangential).max() <= found.upper * (1 + 1e-12)
     assert found.upper == pytest.approx(lower(f, found, tangential), rel=1e-9)
@@ -113,7 +114,7 @@ def test_the_bound_holds_in_exact_arithmetic(seed, d, k, scale):
     rng = np.random.default_rng(seed)
     f = TwoLayer(rng.standard_normal((k, d)) * scale, rng.standard_normal(k), rng.standard_normal(k), 0.0, "power:2")
     radius = float(10.0 ** rng.uniform(-1, 1))
-    found = polynomial_bound(f, "ball", radius)
+    found = polynomial_bound(f, Ball(radius))
     W, b, a = ([list(map(Fraction, row)) for row in leaf] for leaf in (f.W, f.b[None], f.a[None]))
     for x in found.candidates:
         x = list(map(Fraction, x))
@@ -132,7 +133,7 @@ def test_no_sample_is_above_the_bound(seed, activation, where):
     f = random_network(rng, activation, max_d=5, max_k=40, scales=0.0)
     domain, tangential = ("sphere", True) if where == "tangential" else (where, False)
     radius = float(rng.choice([0.3, 1.0, 2.0]))
-    found = polynomial_bound(f, domain, radius, tangential)
+    found = polynomial_bound(f, named(domain, radius, tangential))
     points = random_points(rng, 20_000, f.dimension, radius, domain == "ball")
     size = norms(f, points).max()
     sampled = norms(f, points, tangential).max()
@@ -152,7 +153,7 @@ def test_the_circle_sampled_densely(activation, tangential):
         rng = np.random.default_rng(seed)
         k = int(rng.integers(1, 12))
         f = TwoLayer(rng.standard_normal((k, 2)), 0.5 * rng.standard_normal(k), rng.standard_normal(k), 0, activation)
-        found = polynomial_bound(f, "sphere", tangential=tangential)
+        found = polynomial_bound(f, Sphere(tangential=tangential))
         sampled = norms(f, circle, tangential).max()
         assert lower(f, found, tangential) == pytest.approx(sampled, rel=1e-6)
         assert sampled <= found.upper * (1 + 1e-12) <= 4.0 * sampled
@@ -212,7 +213,7 @@ def test_what_is_too_large_to_flatten_keeps_the_path_bound(monkeypatch):
     flattened = polynomial_bound(f).upper
     monkeypatch.setattr(flattenings, "_BUDGET", 0.0)
     assert flattened < polynomial_bound(f).upper == pytest.approx(4 * np.abs(f.a).sum(), rel=1e-12)
-    along = polynomial_bound(f, "sphere", tangential=True).upper
+    along = polynomial_bound(f, Sphere(tangential=True)).upper
     assert along == pytest.approx(2 * 0.75**1.5 * np.abs(f.a).sum(), rel=1e-9)
 
 
@@ -223,7 +224,7 @@ def test_a_power_of_the_norm_is_constant_on_the_sphere():
     W = np.stack([np.cos(angles), np.sin(angles)], 1)
     f = TwoLayer(W, np.zeros(m), np.ones(m), 0.0, "power:4")
     assert polynomial_bound(f).upper == pytest.approx(4 * 3 * m / 8, rel=1e-10)
-    assert polynomial_bound(f, "sphere", tangential=True).upper <= 1e-10
+    assert polynomial_bound(f, Sphere(tangential=True)).upper <= 1e-10
 
 
 @pytest.mark.parametrize("q", [1, 2, 3, 4, 5, 8])
@@ -233,12 +234,12 @@ def test_orthogonal_neurons_and_a_single_one_are_exact(q):
     a = np.array([1.0, -3.0, 2.0, 0.5])
     f = TwoLayer(basis[:4], np.zeros(4), a, 0.0, f"power:{q}")
     expected = q * 3.0 if q > 1 else math.sqrt(14.25)
-    found = polynomial_bound(f, radius=2.0)
+    found = polynomial_bound(f, Ball(2.0))
     assert found.upper == pytest.approx(expected * 2.0 ** (q - 1), rel=1e-9)
     assert lower(f, found) == pytest.approx(found.upper, rel=1e-9)
     one = TwoLayer([[3.0, 4.0]], [0.0], [-0.5], 0.0, f"power:{q}")
     assert polynomial_bound(one).upper == pytest.approx(0.5 * q * 5.0**q, rel=1e-9)
-    along = polynomial_bound(one, "sphere", tangential=True)
+    along = polynomial_bound(one, Sphere(tangential=True))
     assert along.upper == pytest.approx(lower(one, along, True), rel=1e-9)
 
 
@@ -280,12 +281,14 @@ def test_scales(activation, of_w, of_a):
     W, b, a = rng.standard_normal((20, 4)), rng.standard_normal(20), rng.standard_normal(20)
     p = int(activation[-1])
     for domain, tangential in (("ball", False), ("sphere", True)):
-        plain = polynomial_bound(TwoLayer(W, b, a, 0.0, activation), domain, 1.0, tangential).upper
-        scaled = polynomial_bound(TwoLayer(W * of_w, b * of_w, a * of_a, 0.0, activation), domain, 1.0, tangential)
+        plain = polynomial_bound(TwoLayer(W, b, a, 0.0, activation), named(domain, tangential=tangential)).upper
+        scaled = polynomial_bound(
+            TwoLayer(W * of_w, b * of_w, a * of_a, 0.0, activation), named(domain, tangential=tangential)
+        )
         assert scaled.upper == pytest.approx(plain * of_w**p * of_a, rel=1e-9)
         # x = R y with W / R: the gradient in x is that in y over R.
         for radius in (1e-10, 1e10):
-            found = polynomial_bound(TwoLayer(W / radius, b, a, 0.0, activation), domain, radius, tangential)
+            found = polynomial_bound(TwoLayer(W / radius, b, a, 0.0, activation), named(domain, radius, tangential))
             assert found.upper == pytest.approx(plain / radius, rel=1e-9)
 
 
@@ -318,9 +321,9 @@ def test_symmetries(activation, k):
         f.padded(k + 5, d),
     ]
     for domain, tangential in (("ball", False), ("sphere", False), ("sphere", True)):
-        expected = polynomial_bound(f, domain, 1.5, tangential).upper
+        expected = polynomial_bound(f, named(domain, 1.5, tangential)).upper
         for other in same + ([] if tangential else [f.padded(k, d + 3)]):
-            found = polynomial_bound(other, domain, 1.5, tangential)
+            found = polynomial_bound(other, named(domain, 1.5, tangential))
             assert found.upper == pytest.approx(expected, rel=1e-8)
             assert found.candidates.shape[1] == other.dimension
 
@@ -330,7 +333,7 @@ def test_along_the_sphere_is_not_above_the_whole_and_the_sphere_not_above_the_ba
     for seed in range(20):
         f = random_network(rng, HIGHER[seed % len(HIGHER)], scales=0.0)
         along, sphere, ball = (
-            polynomial_bound(f, *where).upper for where in (("sphere", 1.0, True), ("sphere", 1.0), ("ball", 1.0))
+            polynomial_bound(f, domain).upper for domain in (Sphere(tangential=True), Sphere(), Ball())
         )
         assert along <= sphere * (1 + 1e-9) and sphere <= ball * (1 + 1e-12)
 
@@ -341,7 +344,7 @@ def test_affine_functions():
     for activation, slope in (("identity", 1.0), ("power:1", 1.0), ("polynomial:3,-2", 2.0), ("polynomial:1,2,0", 2.0)):
         f = TwoLayer(W, b, a, 0.0, activation)
         for domain, tangential in (("space", False), ("ball", False), ("sphere", False), ("sphere", True)):
-            found = polynomial_bound(f, domain, 3.0, tangential)
+            found = polynomial_bound(f, named(domain, 3.0, tangential))
             assert found.upper == pytest.approx(slope * np.linalg.norm(a @ W), rel=1e-12)
             assert lower(f, found, tangential) == pytest.approx(found.upper, rel=1e-12)
 
@@ -356,7 +359,7 @@ def test_no_function_and_no_direction(activation):
         for domain in ("space", "ball", "sphere"):
             found = polynomial_bound(f, domain)
             assert found.upper == 0.0 and found.candidates.shape == (1, 2)
-        assert polynomial_bound(f, "sphere", tangential=True).upper == 0.0
+        assert polynomial_bound(f, Sphere(tangential=True)).upper == 0.0
     W, b, a = np.array([[1.0, 2.0], [1.0, 2.0]]), np.array([0.5, 0.5]), np.array([1.0, -1.0])
     assert polynomial_bound(TwoLayer(W, b, a, 0.0, activation)).upper <= 1e-3  # of some hundreds each
 
@@ -369,12 +372,12 @@ def test_one_dimension():
         f = TwoLayer(
             rng.standard_normal((k, 1)), rng.standard_normal(k), rng.standard_normal(k), 0.0, HIGHER[seed % len(HIGHER)]
         )
-        ball = polynomial_bound(f, "ball", 2.0)
+        ball = polynomial_bound(f, Ball(2.0))
         sampled = norms(f, x)
         assert sampled.max() <= ball.upper * (1 + 1e-12) and lower(f, ball) >= sampled.max() * (1 - 1e-6)
-        sphere = polynomial_bound(f, "sphere", 2.0)
+        sphere = polynomial_bound(f, Sphere(2.0))
         assert lower(f, sphere) == pytest.approx(max(sampled[0], sampled[-1]), rel=1e-12)
-        assert polynomial_bound(f, "sphere", 2.0, tangential=True).upper == 0.0
+        assert polynomial_bound(f, Sphere(2.0, tangential=True)).upper == 0.0
 
 
 def test_space_is_unbounded_and_mistakes_are_named():
@@ -387,9 +390,7 @@ def test_space_is_unbounded_and_mistakes_are_named():
     with pytest.raises(UserError, match="domain"):
         polynomial_bound(f, "cube")
     with pytest.raises(UserError, match="radius"):
-        polynomial_bound(f, "ball", 0.0)
-    with pytest.raises(UserError, match="tangential"):
-        polynomial_bound(f, "ball", tangential=True)
+        polynomial_bound(f, Ball(0.0))
 
 
 def test_the_same_call_gives_the_same_answer():

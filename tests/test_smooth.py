@@ -8,8 +8,10 @@ from structured_networks import structured
 
 from lawjax import TwoLayer, bracket
 from lawjax.lipschitz.brackets import brackets
-from lawjax.lipschitz.evaluate import OFF, gradient_norms, into, lengths
+from lawjax.lipschitz.domains import OFF, Ball, Space, Sphere, named
+from lawjax.lipschitz.evaluate import gradient_norms
 from lawjax.lipschitz.free import polished
+from lawjax.lipschitz.vectors import lengths
 
 QUESTIONS = [("space", False), ("ball", False), ("sphere", False), ("sphere", True)]
 
@@ -20,33 +22,35 @@ def bumps(k, d, seed, activation):
     return TwoLayer(W, b, a, activation=activation)
 
 
-@pytest.mark.parametrize(("domain", "tangential"), QUESTIONS)
+@pytest.mark.parametrize("question", QUESTIONS)
 @given(seed=st.integers(0, 10_000), radius=st.sampled_from([0.1, 1.0, 30.0]))
 @settings(max_examples=25, deadline=None)
-def test_following_leads_upwards_on_the_domain(domain, tangential, seed, radius):
+def test_following_leads_upwards_on_the_domain(question, seed, radius):
+    name, tangential = question
+    domain = named(name, radius, tangential)
     network = structured(seed, smooth=True).network
     starts = np.random.default_rng(seed).standard_normal((5, network.dimension))
-    starts = into(radius * starts, domain, radius)
-    ends = into(polished(network, starts, domain, radius, tangential, 40), domain, radius)
-    before, after = (gradient_norms(network, points, domain, radius, tangential) for points in (starts, ends))
+    starts = domain.project(radius * starts)
+    ends = domain.project(polished(network, starts, domain, 40))
+    before, after = (gradient_norms(network, points, domain) for points in (starts, ends))
     rounding = 1e-12 * np.abs(network.a) @ lengths(np.asarray(network.W, np.float64)) + 1e-300
     assert (after >= before * (1.0 - 1e-6) - rounding).all()
-    if domain == "sphere":
+    if name == "sphere":
         np.testing.assert_allclose(lengths(ends), radius, rtol=OFF)
-    if domain == "ball":
+    if name == "ball":
         assert (lengths(ends) <= radius * (1.0 + OFF)).all()
 
 
 def test_one_neuron_is_followed_to_its_hyperplane():
     network = TwoLayer([[3.0, 4.0]], [-10.0], [2.0], activation="tanh")
-    ends = polished(network, np.array([[1.0, 0.0], [0.5, 2.0]]), "space", 1.0, False, 100)
+    ends = polished(network, np.array([[1.0, 0.0], [0.5, 2.0]]), Space(), 100)
     np.testing.assert_allclose(ends @ network.W[0], 10.0, rtol=1e-3)
-    on_the_rim = polished(network, np.array([[0.1, 0.2]]), "ball", 1.0, False, 100)
-    np.testing.assert_allclose(into(on_the_rim, "ball", 1.0), [[0.6, 0.8]], atol=1e-4)
+    on_the_rim = polished(network, np.array([[0.1, 0.2]]), Ball(), 100)
+    np.testing.assert_allclose(Ball().project(on_the_rim), [[0.6, 0.8]], atol=1e-4)
 
 
 def test_no_points_no_ends():
-    assert polished(bumps(3, 2, 0, "gelu"), np.zeros((0, 2)), "space", 1.0, False, 5).shape == (0, 2)
+    assert polished(bumps(3, 2, 0, "gelu"), np.zeros((0, 2)), Space(), 5).shape == (0, 2)
 
 
 @pytest.mark.parametrize("far", [1e2, 1e4, 1e7])
@@ -64,6 +68,6 @@ def test_a_steep_neuron_far_from_all_others(activation, far):
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "softplus"])
 @pytest.mark.parametrize("radius", [0.3, 10.0])
 def test_wider_domains_are_never_below_narrower_ones(activation, radius):
-    found = brackets(bumps(20, 5, 1, activation), ("sphere", "space", "ball"), radius)
-    space, ball, sphere = (found[domain][0].lower for domain in ("space", "ball", "sphere"))
+    found = brackets(bumps(20, 5, 1, activation), (Sphere(radius), Space(), Ball(radius)))
+    space, ball, sphere = (found[domain][0].lower for domain in (Space(), Ball(radius), Sphere(radius)))
     assert space >= ball >= sphere

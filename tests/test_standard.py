@@ -13,6 +13,7 @@ from lipschitz_networks import generic, random_network
 from lawjax import Dataset, TrainingConfig, TwoLayer, UserError, check, data, frontier, memorize, pack, training
 from lawjax.frontier import FrontierConfig, search, search_deep
 from lawjax.frontier import starts as frontier_starts
+from lawjax.lipschitz.domains import Ball, Space, Sphere, named
 from lawjax.standard import StandardForm, standard_form
 from lawjax.training import loss_curve
 
@@ -165,21 +166,22 @@ def test_exact_fits_far_from_0(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "options"),
+    ("name", "domain", "options"),
     [
-        ("1e-40", {}),
-        ("1e60", {}),
-        ("1e-12", {"epsilon": 0.0}),
-        ("1e-40", {"domain": "ball"}),
-        ("1e60", {"domain": "sphere"}),
+        ("1e-40", Space, {}),
+        ("1e60", Space, {}),
+        ("1e-12", Space, {"epsilon": 0.0}),
+        ("1e-40", Ball, {}),
+        ("1e60", Sphere, {}),
     ],
 )
-def test_units_scale_the_bound(name, options):
+def test_units_scale_the_bound(name, domain, options):
     """The radius goes with the points; bounds with one over their size."""
     size = float(name)
     config = {"steps": 400, "starts": 1, **options}
-    found = search(Dataset(ODD[name], POINTS.y), 14, FrontierConfig(radius=size, **config))
-    plain = search(POINTS, 14, FrontierConfig(**config))
+    there = domain() if domain is Space else domain(size)
+    found = search(Dataset(ODD[name], POINTS.y), 14, FrontierConfig(domain=there, **config))
+    plain = search(POINTS, 14, FrontierConfig(domain=domain(), **config))
     assert found.fitted and plain.fitted
     assert found.bracket.upper * size == pytest.approx(plain.bracket.upper, rel=0.05)
     assert found.bracket.lower <= found.bracket.upper
@@ -189,9 +191,9 @@ def test_units_scale_the_bound(name, options):
 def test_a_ball_around_0_that_holds_far_points(domain):
     """It is a ball around another point once the points are moved; the proof is on the ball as given."""
     x = POINTS.x + 1e3
-    found = search(Dataset(x, POINTS.y), 10, FrontierConfig(steps=600, domain=domain, radius=1e3 * math.sqrt(D) + 4))
+    found = search(Dataset(x, POINTS.y), 10, FrontierConfig(steps=600, domain=named(domain, 1e3 * math.sqrt(D) + 4)))
     near = search(POINTS, 10, FrontierConfig(steps=600))
-    assert found.fitted and found.bracket.certificate.domain == domain
+    assert found.fitted and found.bracket.certificate.domain.name == domain
     assert found.bracket.upper <= 1.05 * near.bracket.upper
     small = search(Dataset(x, POINTS.y), 10, FrontierConfig(steps=600, domain=domain))
     assert small.fitted and small.bracket.upper < 0.1  # nothing needs to happen near 0
@@ -222,8 +224,8 @@ def test_a_network_found_far_from_0_is_checked(tmp_path):
 
 def test_forms_on_a_small_ball_are_those_on_a_large_one():
     """Their gradient is linear: the radius is a factor."""
-    config = {"epsilon": 0.3, "activation": "power:2", "domain": "ball", "steps": 600}
-    large, small = (search(POINTS, 12, FrontierConfig(radius=radius, **config)) for radius in (1.0, 1e-3))
+    config = {"epsilon": 0.3, "activation": "power:2", "steps": 600}
+    large, small = (search(POINTS, 12, FrontierConfig(**config, domain=Ball(radius))) for radius in (1.0, 1e-3))
     assert small.fitted and small.bracket.upper * 1e3 == pytest.approx(large.bracket.upper, rel=0.02)
 
 

@@ -11,6 +11,7 @@ from structured_networks import KINDS, ROUGH, SMOOTH, structured
 import lawjax
 from lawjax import TwoLayer, UserError, check, constructions
 from lawjax.lipschitz import certify
+from lawjax.lipschitz.domains import Ball, Sphere, named
 from lawjax.lipschitz.evaluate import gradient_norms
 
 LARGE = "crowded_line"
@@ -36,7 +37,7 @@ def assert_right(one, domain, tangential, tmp_path):
     kind, f, radius = one
     found = record = None
     try:
-        found = lawjax.bracket(f, domain, radius, tangential)
+        found = lawjax.bracket(f, named(domain, radius, tangential))
         record = found.certificate.record(f)
     except UserError:
         assert kind in (ROUGH if found is None else REFUSABLE), one
@@ -106,7 +107,7 @@ def test_a_smooth_ramp():
 def test_no_lower_bound_of_a_cell_that_the_circle_does_not_meet():
     value = exact(NINE, "sphere", 1.0, True).surely
     assert value == pytest.approx(18.3576, abs=1e-4)
-    found = lawjax.bracket(NINE, "sphere", tangential=True)
+    found = lawjax.bracket(NINE, Sphere(tangential=True))
     assert abs(np.linalg.norm(found.witness) - 1.0) <= 1e-14
     assert found.lower == pytest.approx(value, rel=1e-9) and found.upper == pytest.approx(value, rel=1e-9)
 
@@ -159,7 +160,7 @@ def test_lines_that_touch_a_ball_and_kinks_far_away(seed):
     """Searches met 0/0 in the first, overflow in the second."""
     one = structured(seed)
     for domain, tangential in (("space", False), ("ball", False), ("sphere", False), ("sphere", True)):
-        found = lawjax.bracket(one.network, domain, one.radius, tangential)
+        found = lawjax.bracket(one.network, named(domain, one.radius, tangential))
         true = truth(one.network, domain, one.radius, tangential, found.lower)
         assert faults(one.network, domain, one.radius, tangential, found, true) == []
 
@@ -167,7 +168,7 @@ def test_lines_that_touch_a_ball_and_kinks_far_away(seed):
 def test_a_cap_that_only_the_checker_knows_apart(tmp_path):
     """Nearly tangent by 5e-10: the proof takes its slope for unknown, and so does the checker where it has a weight."""
     one = structured(1989)
-    assert certify(one.network, "ball", one.radius).cases
+    assert certify(one.network, Ball(one.radius)).cases
     for question in QUESTIONS:
         assert_right(one, *question, tmp_path)
 
@@ -175,7 +176,7 @@ def test_a_cap_that_only_the_checker_knows_apart(tmp_path):
 def test_a_witness_next_to_a_tangent_point():
     """The largest part along the circle is a limit at a point where two kinks touch it: floats get within 1e-7."""
     f = TwoLayer([[0.0, 1.0], [0.0, -1.0], [1.0, 0.0]], [0.0, -2.0, 0.0], [1.0, 3.0, 0.5])
-    found = lawjax.bracket(f, "sphere", 2.0, tangential=True)
-    attained = gradient_norms(f, found.witness[None], "sphere", 2.0, True)[0]
+    found = lawjax.bracket(f, Sphere(2.0, tangential=True))
+    attained = gradient_norms(f, found.witness[None], Sphere(2.0, tangential=True))[0]
     assert found.lower == pytest.approx(found.upper, rel=1e-12)
     assert found.lower * (1 - 1e-6) <= attained <= found.lower

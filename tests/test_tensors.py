@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lipschitz_networks import generic
 
 from lawjax import Dataset, TwoLayer, UserError, bracket, tensors
+from lawjax.lipschitz.domains import Sphere
 
 
 def evaluated(T, x):
@@ -103,7 +104,7 @@ def test_lemma_1(p):
     """Lip on the sphere is at most p ||T||_op: the bracket's lower bound is not above it, nor the sampled one."""
     form = tensors.data_form(generic(60, 8), p)
     bound = tensors.lipschitz_bound(form)
-    assert bracket(form, "sphere", tangential=True).lower <= bound
+    assert bracket(form, Sphere(tangential=True)).lower <= bound
     assert bound >= p * tensors.operator_norm(form).lower
 
 

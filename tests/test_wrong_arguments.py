@@ -61,6 +61,7 @@ WRONG = {
     "share": [None, "0.5", np.nan, 1.5, -0.5, [], np.ones(2), *NOTHING_KNOWN],
     "flag": [None, "yes", 2, np.nan, [], np.ones(2), *NOTHING_KNOWN],
     "domain": [None, "cube", "", 3, np.nan, [], ["space"], *NOTHING_KNOWN],
+    "sphere": [None, "sphere", 3, np.nan, [], lipschitz.Ball(), *NOTHING_KNOWN],
     "domains": [None, [], ["cube"], 3, [None], [["space"]], *NOTHING_KNOWN],
     "activation": [None, "sin", "", "power:x", "power:0", "polynomial:nan", 3, np.nan, [], *NOTHING_KNOWN],
     "key": [None, 0, "a", 2.5, np.nan, [], np.zeros(2), jax.random.split(KEY), *NOTHING_KNOWN],
@@ -90,7 +91,7 @@ WRONG = {
 }
 QUICK = frontier.FrontierConfig(steps=1, starts=1)
 TRAIN = TrainingConfig(step_limit=1)
-ON = {"domain": ("domain", "sphere"), "radius": ("positive", 1.0), "tangential": ("flag", False)}
+ON = {"domain": ("domain", "sphere")}
 OF_NETWORK = {"network": ("network", NETWORK)}
 OF_DATA = {"dataset": ("dataset", DATASET)}
 FIT = {"n_resamples": ("whole", 10), "level": ("share", 0.9), "rng_seed": ("whole", 0)}
@@ -199,18 +200,17 @@ CALLS = {
     lipschitz.brackets: {
         "networks": ("networks", [NETWORK]),
         "domains": ("domains", ["sphere"]),
-        "radius": ("positive", 1.0),
-        "tangential": ("flag", False),
         "search": ("optional", lipschitz.Search(2, 2)),
     },
     lipschitz.certify: {**OF_NETWORK, **ON, "by_cells": ("flag", True)},
     lipschitz.exact_space: OF_NETWORK,
     lipschitz.exact_circle: {
         "network": ("network", TwoLayer([[1.0, 2.0]], [0.1], [1.0])),
-        "radius": ("positive", 1.0),
-        "tangential": ("flag", False),
+        "circle": ("sphere", lipschitz.Sphere()),
     },
-    lipschitz.kink_bound: {**OF_NETWORK, "radius": ("positive", 1.0)},
+    lipschitz.kink_bound: {**OF_NETWORK, "sphere": ("sphere", lipschitz.Sphere())},
+    lipschitz.Ball: {"radius": ("positive", 1.0)},
+    lipschitz.Sphere: {"radius": ("positive", 1.0), "tangential": ("flag", False)},
     lipschitz.pair_bound: {**OF_NETWORK, "x": ("points", X)},
     lipschitz.path_product: OF_NETWORK,
     lipschitz.spectral_product: OF_NETWORK,
@@ -219,7 +219,6 @@ CALLS = {
         "epsilon": ("share", 0.1),
         "activation": ("activation", "relu"),
         "domain": ("domain", "space"),
-        "radius": ("positive", 1.0),
         "steps": ("whole", 1),
         "starts": ("whole", 1),
         "rate": ("positive", 1.0),

@@ -12,6 +12,7 @@ from lawjax import activations, arguments, tensors
 from lawjax.constructions.record import BLOCK_ENTRIES, Condition, Construction, arrays, built
 from lawjax.data import Dataset
 from lawjax.errors import UserError
+from lawjax.lipschitz.domains import Ball, Sphere
 from lawjax.network import TwoLayer
 
 _ROUGH = 1e-9  # root mean square residual from which an exact fit has failed
@@ -67,8 +68,7 @@ def tensor(dataset: Dataset, order: int = 2, exact: bool = False) -> Constructio
         reference="section 3.4, Theorem 2" + (", fitting the residuals" if exact else ""),
         bound=bound,
         rate="lambda_max - lambda_min" if order == 2 else "p ||T||_op (Lemma 1)",
-        domain="sphere",
-        tangential=True,
+        domain=Sphere(tangential=True),
         conditions=tuple(conditions),
     )
 
@@ -108,8 +108,7 @@ def partial_tensor(dataset: Dataset, coordinates: int) -> Construction:
         reference="beyond the paper",
         bound=tensors.lipschitz_bound(network),
         rate="3 ||T||_op (Lemma 1)",
-        domain="sphere",
-        tangential=True,
+        domain=Sphere(tangential=True),
         conditions=(
             Condition("|x_i| = 1", bool(np.abs(norms - 1).max() < 1e-5), f"{norms.min():.3g} to {norms.max():.3g}"),
             Condition("eps = sqrt(3n/m)/d < 1", size < 1, f"{size:.3g}"),
@@ -172,8 +171,7 @@ def smoothest_quadratic(dataset: Dataset, steps: int = 3000, tolerance: float = 
         reference="appendix D.2, the minimum in Theorem 7",
         bound=2.0 * best_norm,
         rate="2 min ||T||_op",
-        domain="ball",
-        tangential=False,
+        domain=Ball(),
         conditions=(
             Condition("n <= d (d + 1) / 2", n <= d * (d + 1) // 2, f"n = {n}, d = {d}"),
             Condition("the minimum is reached", gap <= tolerance, f"within {gap:.2g} of it"),

@@ -10,6 +10,7 @@ from lawjax import arguments
 from lawjax.constructions.record import BLOCK_ENTRIES, Condition, Construction, arrays, built
 from lawjax.data import Dataset
 from lawjax.errors import UserError
+from lawjax.lipschitz.domains import Space, Sphere
 from lawjax.network import TwoLayer
 
 _BEYOND = 1e-6  # by which a plateau begins beyond its point, so that no rounding lets it begin on the sphere
@@ -38,8 +39,7 @@ def linear(dataset: Dataset) -> Construction:
         reference="section 3.1",
         bound=math.sqrt(2 * n),
         rate="sqrt(2n)",
-        domain="space",
-        tangential=False,
+        domain=Space(),
         conditions=conditions,
     )
 
@@ -109,8 +109,7 @@ def _caps(name: str, reference: str, dataset: Dataset, threshold: float, flat: b
         reference=reference,
         bound=float(along.max()),
         rate="max_i sqrt(1 - t^2 |x_i|^2) / ((1 - t) |x_i|)",
-        domain="sphere",
-        tangential=True,
+        domain=Sphere(tangential=True),
         conditions=conditions,
     )
 
@@ -170,8 +169,7 @@ def grouped_caps(dataset: Dataset, k: int, clustered: bool = False) -> Construct
         reference="beyond the paper" if clustered else "section 3.3, Theorem 1",
         bound=None,
         rate="C (n/k) sqrt(log d)",
-        domain="sphere",
-        tangential=True,
+        domain=Sphere(tangential=True),
         conditions=conditions,
     )
 

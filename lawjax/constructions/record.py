@@ -10,6 +10,7 @@ import numpy as np
 from lawjax import data
 from lawjax.data import Dataset
 from lawjax.errors import UserError
+from lawjax.lipschitz.domains import Domain
 from lawjax.network import TwoLayer
 
 BLOCK_ENTRIES = 2**22
@@ -43,9 +44,7 @@ class Construction:
         bound: the Lipschitz constant claimed, where the claim has no unnamed constant; evaluated in float64, before the
             weights are rounded to the data's precision. A bracket proves one for the network.
         rate: how it grows, as a formula; with unnamed constants C.
-        domain: of the claim, "space", "ball" or "sphere".
-        tangential: whether the claim is about the gradient's part along the sphere, sup of which is G_T with
-            G_T <= Lip <= (pi/2) G_T on the sphere.
+        domain: of the claim. Along the sphere, the supremum G_T has G_T <= Lip <= (pi/2) G_T on the sphere.
         conditions: of the claim.
     """
 
@@ -55,8 +54,7 @@ class Construction:
     fit_error: float
     bound: float | None
     rate: str
-    domain: str
-    tangential: bool
+    domain: Domain
     conditions: tuple[Condition, ...]
 
     @property
@@ -66,13 +64,12 @@ class Construction:
 
     def __str__(self) -> str:
         """The claims and their conditions in a few lines."""
-        part = ", gradient along it" if self.tangential else ""
-        where = "R^d" if self.domain == "space" else f"the unit {self.domain}{part}"
+        part = ", gradient along it" if self.domain.tangential else ""
         bound = f"{self.bound:.6g}, " if self.bound is not None else ""
         lines = [
             f"{self.name} ({self.reference}): {self.network!r}",
             f"largest |f(x_i) - y_i|: {self.fit_error:.3g}",
-            f"claimed on {where}: Lip(f) <= {bound}{self.rate}",
+            f"claimed on {self.domain}{part}: Lip(f) <= {bound}{self.rate}",
         ]
         marks = ("does NOT hold", "holds")
         lines += [f"{marks[each.holds]}: {each.statement} ({each.found})" for each in self.conditions]

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from lawjax import arguments
 from lawjax.errors import UserError
-from lawjax.lipschitz.domains import check_domain
+from lawjax.lipschitz.domains import Domain, Space, as_domain
 
 ACTIVATIONS = ("relu", "leaky_relu", "abs", "tanh", "softplus", "gelu", "power:2")
 
@@ -48,8 +48,8 @@ class FrontierConfig:
     Attributes:
         epsilon: mean square error at most this, and every sign right; 0 for f(x_i) = y_i (to 1e-6, in float64).
         activation: of the networks.
-        domain: where the gradient is bounded: "space" (R^d), "ball" or "sphere".
-        radius: of the ball or sphere.
+        domain: where the gradient is bounded: `Space()`, `Ball(radius)` or `Sphere(radius)`, or the name of one of
+            radius 1.
         steps: of the descent.
         starts: how many starts at random.
         rate: of Adam's first steps, times 1/sqrt(k), in units in which the points have root-mean-square length one.
@@ -60,8 +60,7 @@ class FrontierConfig:
 
     epsilon: float = 0.02
     activation: str = "relu"
-    domain: str = "space"
-    radius: float = 1.0
+    domain: Domain = Space()
     steps: int = 20_000
     starts: int = 2
     rate: float = 1.0
@@ -69,9 +68,11 @@ class FrontierConfig:
     def __post_init__(self) -> None:
         """Check every field."""
         arguments.word("The activation of a search", self.activation, ACTIVATIONS)
-        check_domain(self.domain, self.radius, False)
-        if self.quadratic and self.domain == "space":
-            raise UserError('Gradients of power:2 are unbounded on R^d; search on domain="ball" or "sphere".')
+        object.__setattr__(self, "domain", as_domain(self.domain))
+        if self.domain.tangential:
+            raise UserError("The search bounds the whole gradient; take lawjax.Sphere(radius) without tangential.")
+        if self.quadratic and isinstance(self.domain, Space):
+            raise UserError("Gradients of power:2 are unbounded on R^d; search on a ball or a sphere.")
         if not 0 <= arguments.number("epsilon", self.epsilon) < 1:
             raise UserError(f"epsilon must be in [0, 1), where 1 is the error of f = 0, not {self.epsilon}.")
         arguments.positive("rate", self.rate)

@@ -29,6 +29,7 @@ from lawjax.frontier.objective import Params, start_of_relaxation
 from lawjax.frontier.starts import RANK, Start, in_own_units
 from lawjax.lipschitz import certify
 from lawjax.lipschitz.certificate import least_proved
+from lawjax.lipschitz.domains import Space
 from lawjax.lipschitz.verified import spectral_norm, up
 from lawjax.network import TwoLayer
 
@@ -127,7 +128,7 @@ def search_deep(
         arguments.whole(name, size)
     if key is not None:
         arguments.key(key)
-    if config.activation != "relu" or config.domain != "space" or config.exact or config.starts < 1:
+    if config.activation != "relu" or not isinstance(config.domain, Space) or config.exact or config.starts < 1:
         raise UserError("Two hidden layers are searched for ReLU on R^d, epsilon > 0 and starts >= 1.")
     config = dataclasses.replace(config, rate=_RATE * config.rate)
     units = in_own_units(dataset, config)

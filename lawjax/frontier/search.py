@@ -24,8 +24,7 @@ from lawjax.frontier.batches import descended
 from lawjax.frontier.config import FrontierConfig, checked_config
 from lawjax.frontier.finish import EXACT, interpolating, shrunk
 from lawjax.frontier.starts import Problem, folded, starts_of
-from lawjax.lipschitz import Bracket, certify
-from lawjax.lipschitz.brackets import brackets
+from lawjax.lipschitz import Bracket, bracket, certify
 from lawjax.network import TwoLayer
 from lawjax.standard import StandardForm
 
@@ -109,13 +108,10 @@ def _best(finished: Sequence[TwoLayer], dataset: Dataset, config: FrontierConfig
     errors = [network.astype(np.float64)(dataset.x) - dataset.y for network in finished]
     fits = [_fits(error, dataset, config) for error in errors]
     uppers = np.array(
-        [
-            certify(network, config.domain, config.radius).bound if fit else np.nan
-            for network, fit in zip(finished, fits, strict=True)
-        ]
+        [certify(network, config.domain).bound if fit else np.nan for network, fit in zip(finished, fits, strict=True)]
     )
     best = int(np.nanargmin(uppers)) if any(fits) else int(np.argmin([np.mean(error**2) for error in errors]))
-    found = brackets([finished[best]], (config.domain,), config.radius)[config.domain][0]
+    found = bracket(finished[best], config.domain)
     loss, fit_error = float(np.mean(errors[best] ** 2)), float(np.abs(errors[best]).max())
     return Frontier(finished[best], found, loss, fit_error, fits[best], uppers)
 

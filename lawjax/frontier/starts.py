@@ -15,7 +15,7 @@ from lawjax.errors import UserError
 from lawjax.frontier.config import FrontierConfig
 from lawjax.frontier.objective import Params, start_of_relaxation
 from lawjax.frontier.resize import resized
-from lawjax.lipschitz.domains import check_single
+from lawjax.lipschitz.domains import Space, check_single
 from lawjax.network import TwoLayer
 from lawjax.standard import StandardForm, check_separable, standard_form
 
@@ -141,14 +141,14 @@ def in_own_units(dataset: Dataset, config: FrontierConfig) -> Units:
     """
     dataset = data.float64(dataset)
     form = standard_form(dataset.x, movable=not config.quadratic)
-    x, space = form.points(dataset.x), config.domain == "space"
+    x, space = form.points(dataset.x), isinstance(config.domain, Space)
     centre = x.mean(0) if space else np.zeros(x.shape[1])
     length = math.sqrt(float(np.mean(np.sum((x - centre) ** 2, axis=1)))) or 1.0
     own = ((x - centre) / length).astype(np.float32)
     check_separable(dataset, own, "rescale the features in which they differ, or remove a point")
     origin = None if form.shift is None else form.points(np.zeros(x.shape[1])) / length
     _check_near_enough(own, origin, config)
-    radius = math.inf if space else _searched_radius(math.ldexp(config.radius, -form.exponent) / length, config)
+    radius = math.inf if space else _searched_radius(math.ldexp(config.domain.radius, -form.exponent) / length, config)
     around = None if space else origin
     return Units(own, dataset.y.astype(np.float32), form, centre, length, radius, around)
 

@@ -3,6 +3,7 @@
 from lawjax.lipschitz.ascent import Ascent, ascend
 from lawjax.lipschitz.brackets import Bracket, bracket, brackets
 from lawjax.lipschitz.certificate import Certificate, certify
+from lawjax.lipschitz.domains import Ball, Space, Sphere
 from lawjax.lipschitz.exact import exact_circle, exact_space
 from lawjax.lipschitz.gradients import RandomGradients, max_random_gradient
 from lawjax.lipschitz.pairs import KinkBound, PairBound, kink_bound, pair_bound
@@ -12,6 +13,7 @@ from lawjax.lipschitz.witness import Search
 
 __all__ = [
     "Ascent",
+    "Ball",
     "Bracket",
     "Certificate",
     "KinkBound",
@@ -19,6 +21,8 @@ __all__ = [
     "PolynomialBound",
     "RandomGradients",
     "Search",
+    "Space",
+    "Sphere",
     "ascend",
     "bracket",
     "brackets",

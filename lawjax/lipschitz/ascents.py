@@ -17,11 +17,12 @@ import numpy as np
 
 from lawjax import activations
 from lawjax.lipschitz.ascent import ascend
-from lawjax.lipschitz.evaluate import into, lengths
+from lawjax.lipschitz.domains import Ball, Domain, Space, Sphere
 from lawjax.lipschitz.free import ascend_freely
 from lawjax.lipschitz.patterns import PATTERNS, typical_distance
 from lawjax.lipschitz.problem import Problem
 from lawjax.lipschitz.relaxation import padded_size
+from lawjax.lipschitz.vectors import lengths
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -45,12 +46,13 @@ def ascents(
     for i, problem in enumerate(problems):
         network = problem.network
         psi = activations.get(network.activation)
-        if problem.domain == "space" and psi.slope_interval is None:
+        if isinstance(problem.domain, Space) and psi.slope_interval is None:
             continue  # the slopes of polynomials grow without end
         if psi.has_kink and problem.is_large and _is_as_on_the_sphere(problem):
             continue
         size = padded_size(*network.W.shape)
-        kind = len(_radii(problem)), problem.is_large, network.activation, problem.search_domain, problem.tangential
+        domain = problem.search_domain
+        kind = len(_radii(problem)), problem.is_large, network.activation, type(domain), domain.tangential
         groups[(*size, *kind)].append(i)
     ends = [points[:0] for points in candidates]
     batch = 1 if jax.default_backend() == "cpu" else _BATCH
@@ -66,7 +68,7 @@ def ascents(
             found = _of_group(group, own, (k, d), few, steps, key)
             for place, i in enumerate(members):
                 points = found[place][:, : problems[i].network.dimension].astype(np.float64)
-                ends[i] = into(points, problems[i].search_domain, problems[i].radius)
+                ends[i] = problems[i].search_domain.project(points)
     return ends
 
 
@@ -88,29 +90,30 @@ def _of_group(
             count = max(map(len, begun))
             count += -count % _ROUND
             points = np.stack([np.resize(points, (count, size[1])) for points in begun])
-            radii = np.array([problem.radius for problem in group])
-            found = _free_ascents(stack, points, radii, one.search_domain, one.tangential, steps, side_by_side)
-            return np.asarray(found)
+            domains = jax.tree.map(lambda *radii: np.array(radii), *[problem.search_domain for problem in group])
+            return np.asarray(_free_ascents(stack, points, domains, steps, side_by_side))
         directions = np.stack([points / lengths(points)[:, None] for points in own]).astype(dtype)
         dimensions = np.array([problem.network.dimension for problem in group], dtype)
         witnesses = []
         for number, of_sphere in enumerate(zip(*map(_radii, group), strict=True)):
             arguments = (stack, directions, dimensions, np.array(of_sphere, dtype))
             random = jax.random.fold_in(key, number)
-            witnesses.append(np.asarray(_on_sphere(arguments, random, starts, steps, one.tangential, side_by_side)))
+            witnesses.append(
+                np.asarray(_on_sphere(arguments, random, starts, steps, one.domain.tangential, side_by_side))
+            )
         return np.stack(witnesses, axis=1)
 
 
 def _is_as_on_the_sphere(problem: Problem) -> bool:
     """Whether the ascents would be where those on the sphere, which come first, were: on the rim, or as far from 0."""
-    far = problem.domain == "space" and problem.radius >= _SPACE_RADII[0] * problem.typical
-    return far or problem.domain == "ball"
+    far = isinstance(problem.domain, Space) and problem.ascended >= _SPACE_RADII[0] * problem.typical
+    return far or isinstance(problem.domain, Ball)
 
 
 def _radii(problem: Problem) -> list[float]:
     """Of the spheres of the ascents of piecewise-linear networks, each of which has starts of its own."""
-    shares = {"space": _SPACE_RADII, "ball": _BALL_RADII, "sphere": (1.0,)}[problem.search_domain]
-    if problem.domain == "ball":
+    shares = {Space: _SPACE_RADII, Ball: _BALL_RADII, Sphere: (1.0,)}[type(problem.search_domain)]
+    if isinstance(problem.domain, Ball):
         shares = shares[1:]  # those on its rim were the sphere's
     return [problem.typical * share for share in shares[: 1 if problem.is_large else None]]
 
@@ -131,14 +134,12 @@ def _on_sphere(
     return jax.vmap(of_one)(stacked) if side_by_side else jax.lax.map(of_one, stacked)
 
 
-@functools.partial(jax.jit, static_argnames=("domain", "tangential", "steps", "side_by_side"))
-def _free_ascents(
-    stack: TwoLayer, starts: Array, radii: Array, domain: str, tangential: bool, steps: int, side_by_side: bool
-) -> Array:
-    def of_one(arguments: tuple[TwoLayer, Array, Array]) -> Array:
-        return ascend_freely(arguments[0], arguments[1], domain, arguments[2], tangential, steps)
+@functools.partial(jax.jit, static_argnames=("steps", "side_by_side"))
+def _free_ascents(stack: TwoLayer, starts: Array, domains: Domain, steps: int, side_by_side: bool) -> Array:
+    def of_one(arguments: tuple[TwoLayer, Array, Domain]) -> Array:
+        return ascend_freely(*arguments, steps)
 
-    stacked = (stack, starts, radii)
+    stacked = (stack, starts, domains)
     return jax.vmap(of_one)(stacked) if side_by_side else jax.lax.map(of_one, stacked)
 
 
@@ -153,9 +154,9 @@ def _smooth_starts(problem: Problem, own: np.ndarray, count: int, key: Array) ->
     for exponent in _exponents(problem):
         drawn = np.random.default_rng([*seed, exponent % 2**32]).standard_normal((count, d))
         starts.append(drawn * (2.0**exponent / lengths(drawn))[:, None])
-    if problem.search_domain != "space":
+    if not isinstance(problem.search_domain, Space):
         drawn = np.random.default_rng(seed).standard_normal((_ON_RIM * count, d))
-        starts.append(into(drawn, "sphere", problem.radius))
+        starts.append(drawn * (problem.domain.radius / lengths(drawn))[:, None])
     found = np.concatenate(starts)
     return np.pad(found, [(0, 0), (0, own.shape[1] - d)])
 
@@ -163,13 +164,13 @@ def _smooth_starts(problem: Problem, own: np.ndarray, count: int, key: Array) ->
 def _exponents(problem: Problem) -> list[int]:
     """Of two, for the lengths of random starts inside the domain: near the kinks' distances, and those to bend over."""
     network, domain = problem.network, problem.search_domain
-    if domain == "sphere":
+    if isinstance(domain, Sphere):
         return []
     norms = lengths(network.W)
     typical = typical_distance(network), 1.0 / (float(np.median(norms[norms > 0])) if norms.any() else 1.0)
     first, last = (int(np.rint(np.log2(c * t))) for c, t in zip(_REACH, (min(typical), max(typical)), strict=True))
-    if domain == "ball":
-        last = min(last, int(np.ceil(np.log2(problem.radius))) - 1)
+    if isinstance(domain, Ball):
+        last = min(last, int(np.ceil(np.log2(domain.radius))) - 1)
     return list(range(last, first - 1, -1))[:_MOST_LENGTHS]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from lawjax import activations, arguments
 from lawjax.errors import UserError
 from lawjax.lipschitz.certificate import Certificate, certify, certify_all
-from lawjax.lipschitz.domains import DOMAINS, check_domain, check_network
+from lawjax.lipschitz.domains import Ball, Domain, Space, Sphere, as_domain, ball_of, check_network, sphere_of
 from lawjax.lipschitz.evaluate import norm_at
 from lawjax.lipschitz.patterns import Searched, prepare
 from lawjax.lipschitz.problem import Problem
@@ -30,9 +30,8 @@ _USUAL = Search()
 class Bracket(NamedTuple):
     """A Lipschitz constant between two bounds.
 
-    What lies between them is sup ||grad f|| over the certificate's domain: for "space" and "ball" the Lipschitz
-    constant there, for "sphere" that of f near the sphere, or, if `tangential`, the supremum of the gradient's part
-    along the sphere.
+    What lies between them is sup ||grad f|| over the certificate's domain: on R^d and a ball the Lipschitz constant
+    there, on a sphere that of f near it, or, if `tangential`, the supremum of the gradient's part along the sphere.
 
     Attributes:
         lower: ||grad f(witness)||, evaluated in float64; where the proof goes through every cell and the best one is
@@ -48,105 +47,95 @@ class Bracket(NamedTuple):
     certificate: Certificate
 
 
-def bracket(
-    networks: TwoLayer | Sequence[TwoLayer],
-    domain: str = "space",
-    radius: float = 1.0,
-    tangential: bool = False,
-    search: Search = _USUAL,
-) -> Any:
+def bracket(networks: TwoLayer | Sequence[TwoLayer], domain: Domain | str = Space(), search: Search = _USUAL) -> Any:
     """The bracket of a network; of a stack or a list of networks of any shapes, the list of their brackets.
 
     Args:
         networks: of any activation; unbounded slopes have no upper bound on R^d.
-        domain: "space" (R^d), "ball" or "sphere" (around 0).
-        radius: of the ball or sphere.
-        tangential: on the sphere, the gradient's part along it.
+        domain: `Space()`, `Ball(radius)` or `Sphere(radius, tangential)`, or the name of one of radius 1.
         search: how hard to look for a witness, and where first.
 
     Raises:
-        UserError: an unknown domain, a radius that is not positive, `tangential` off the sphere, points to search of
-            another dimension.
+        UserError: an unknown domain, points to search of another dimension.
     """
     alone = isinstance(networks, TwoLayer) and networks.W.ndim == 2
-    found = brackets(networks, (domain,), radius, tangential, search)[domain]
+    found = brackets(networks, (domain,), search)[domain]
     return found[0] if alone else found
 
 
 def brackets(
-    networks: TwoLayer | Sequence[TwoLayer],
-    domains: Sequence[str],
-    radius: float = 1.0,
-    tangential: bool = False,
-    search: Search = _USUAL,
-) -> dict[str, list[Bracket]]:
-    """Brackets of networks on several domains, which costs less than one domain after the other.
+    networks: TwoLayer | Sequence[TwoLayer], domains: Sequence[Domain | str], search: Search = _USUAL
+) -> dict[Domain | str, list[Bracket]]:
+    """Brackets of networks on several domains, by domain, which costs less than one domain after the other.
 
     A bound for a domain is one for every part of it, and a point of a part is one of the whole. Arguments and errors
     as for `bracket`.
     """
     if not (isinstance(domains, Collection) and domains) or isinstance(domains, (str, bytes, Mapping)):
-        raise UserError('Name at least one domain: a list of "space", "ball" and "sphere".')
-    for domain in domains:
-        check_domain(domain, radius, tangential)
+        raise UserError('Name at least one domain: a list such as [lawjax.Space(), lawjax.Sphere(2.0)] or ["sphere"].')
+    asked = {domain: as_domain(domain) for domain in domains}
     arguments.instance("search", search, Search, "such as lawjax.Search(starts=32, steps=60)")
     networks = _singles(networks)
-    certificates: dict[str, list[Certificate]] = {}
-    for domain in filter(domains.__contains__, DOMAINS):  # the widest first
-        wider = next(reversed(certificates.values()), None)
-        certificates[domain] = certify_all(networks, domain, radius, tangential, wider)
+    certificates: dict[Domain, list[Certificate]] = {}
+    for domain in sorted(set(asked.values()), key=_size, reverse=True):
+        wider = [own for other, own in certificates.items() if domain.is_part_of(other)]
+        certificates[domain] = certify_all(networks, domain, wider[-1] if wider else None)
     exact = [all(of_domain[i].cells for of_domain in certificates.values()) for i in range(len(networks))]
     searched = [i for i, is_exact in enumerate(exact) if not is_exact]
     points = _searched(
         [networks[i] for i in searched],
         {domain: [of_domain[i] for i in searched] for domain, of_domain in certificates.items()},
-        radius,
-        tangential,
         search,
     )
-    found: dict[str, list[Bracket]] = {}
+    found: dict[Domain, list[Bracket]] = {}
     for domain, of_domain in certificates.items():
         own = dict(zip(searched, points[domain], strict=True))
         found[domain] = [
             _bracket(network, certificate, own.get(i))
             for i, (network, certificate) in enumerate(zip(networks, of_domain, strict=True))
         ]
-    return found
+    return {given: found[domain] for given, domain in asked.items()}
+
+
+def _size(domain: Domain) -> tuple[float, int, bool]:
+    """An order in which every domain comes after its parts."""
+    return domain.radius, (Sphere, Ball, Space).index(type(domain)), not domain.tangential
 
 
 def _bracket(network: TwoLayer, certificate: Certificate, point: np.ndarray | None) -> Bracket:
     if certificate.cells and certificate.candidates is not None:
         return Bracket(certificate.lower, certificate.bound, certificate.candidates[0], certificate)
     assert point is not None
-    attained = norm_at(network, point, certificate.domain, certificate.radius, certificate.tangential)
+    attained = norm_at(network, point, certificate.domain)
     return Bracket(min(attained, certificate.bound), certificate.bound, point, certificate)
 
 
 def _searched(
-    networks: Sequence[TwoLayer],
-    certificates: dict[str, list[Certificate]],
-    radius: float,
-    tangential: bool,
-    search: Search,
-) -> dict[str, list[np.ndarray]]:
-    """The best point found for each network on each domain; narrower domains than those asked for are searched, too."""
+    networks: Sequence[TwoLayer], certificates: dict[Domain, list[Certificate]], search: Search
+) -> dict[Domain, list[np.ndarray]]:
+    """The best point found for each network on each domain; their parts are searched, too, from the narrowest on."""
     if not networks:
         return dict.fromkeys(certificates, [])
-    widest = next(iter(certificates))
     ones = [scaled(network) for network in networks]
-    prepared = [
-        prepare(one.network, certificate.weights, tangential)
-        for one, certificate in zip(ones, certificates[widest], strict=True)
-    ]
-    of_domain: dict[str, list[Problem]] = {}
-    above = certificates[widest]
-    for domain in ("sphere",) if tangential else DOMAINS[DOMAINS.index(widest) :]:
-        above = certificates.get(domain, above)
-        own = [_with_candidates(network, one, domain, radius) for network, one in zip(networks, above, strict=True)]
-        of_domain[domain] = [_problem(*each, domain, radius) for each in zip(ones, prepared, own, strict=True)]
-    points: dict[str, list[np.ndarray]] = {}
-    for domain in reversed(of_domain):
-        points[domain] = witnesses(of_domain[domain], search, next(reversed(points.values()), None))
+    widest = next(iter(certificates))
+    prepared = {
+        tangential: [
+            prepare(one.network, certificate.weights, tangential)
+            for one, certificate in zip(ones, certificates[widest], strict=True)
+        ]
+        for tangential in {domain.tangential for domain in certificates}
+    }
+    points: dict[Domain, list[np.ndarray]] = {}
+    for domain in sorted(_with_parts(certificates), key=_size):
+        above = next(own for other, own in reversed(certificates.items()) if domain.is_part_of(other))
+        parts = [part for part in points if part.is_part_of(domain)]
+        ascended = max((part.radius for part in parts if isinstance(part, Sphere)), default=0.0)
+        problems = [
+            _problem(*each, domain, ascended)
+            for each in zip(networks, ones, prepared[domain.tangential], above, strict=True)
+        ]
+        hints = [np.stack(own) for own in zip(*(points[part] for part in parts), strict=True)] if parts else None
+        points[domain] = witnesses(problems, search, hints)
     with np.errstate(over="ignore", under="ignore"):
         return {
             domain: [np.ldexp(point, -one.stretch) for one, point in zip(ones, points[domain], strict=True)]
@@ -154,21 +143,28 @@ def _searched(
         }
 
 
-def _with_candidates(network: TwoLayer, above: Certificate, domain: str, radius: float) -> Certificate:
-    """The certificate, or for polynomials, whose points come with their proofs, that of a narrower domain."""
-    if above.domain == domain or activations.get(network.activation).slope_interval is not None:
-        return above
-    return certify(network, domain, radius)
+def _with_parts(domains: Collection[Domain]) -> set[Domain]:
+    """The domains, the sphere of each ball, and for R^d the largest ball, of radius 1 if there is none."""
+    found = set(domains)
+    if Space() in found and not any(isinstance(domain, (Ball, Sphere)) for domain in found):
+        found.add(Ball())
+    found |= {ball_of(domain) for domain in found if isinstance(domain, Sphere) and Space() in found}
+    return found | {sphere_of(domain) for domain in found if isinstance(domain, Ball)}
 
 
-def _problem(one: Scaled, searched: Searched, certificate: Certificate, domain: str, radius: float) -> Problem:
+def _problem(
+    network: TwoLayer, one: Scaled, searched: Searched, above: Certificate, domain: Domain, ascended: float
+) -> Problem:
     """In the units of the network of size one; the bound may be that of a wider domain."""
+    own = above
+    if above.domain != domain and activations.get(network.activation).slope_interval is None:
+        own = certify(network, domain)  # the points of polynomials come with their proofs
     with np.errstate(over="ignore", under="ignore"):
-        bound = float(np.ldexp(certificate.bound, -one.unit))
-        radius = float(np.ldexp(radius, one.stretch))
-        known = certificate.candidates if certificate.domain == domain else None
+        bound = float(np.ldexp(own.bound, -one.unit))
+        known = own.candidates if own.domain == domain else None
         known = None if known is None else np.ldexp(known, one.stretch)
-    return Problem(one, searched, domain, radius, certificate.tangential, bound, known)
+        ascended = float(np.ldexp(ascended, one.stretch))
+    return Problem(one, searched, domain.stretched(one.stretch), bound, ascended, known)
 
 
 def _singles(networks: Any) -> list[TwoLayer]:

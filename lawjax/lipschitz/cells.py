@@ -23,7 +23,8 @@ import numpy as np
 
 from lawjax import activations
 from lawjax.lipschitz import circle, plane
-from lawjax.lipschitz.evaluate import gradient_norms, into
+from lawjax.lipschitz.domains import Domain, Space, Sphere
+from lawjax.lipschitz.evaluate import gradient_norms
 from lawjax.lipschitz.lines import Lines, lines_of, root_down, root_up
 from lawjax.network import TwoLayer
 
@@ -49,14 +50,14 @@ class Steepest(NamedTuple):
     witness: np.ndarray
 
 
-def can_enumerate(network: TwoLayer, domain: str, tangential: bool) -> bool:
+def can_enumerate(network: TwoLayer, domain: Domain) -> bool:
     """Whether `steepest` knows the answer: piecewise-linear psi, and at most two coordinates that count."""
     if not activations.get(network.activation).is_homogeneous or network.n_neurons > _LARGEST:
         return False
-    if tangential:
+    if domain.tangential:
         return network.dimension <= 2
     used = int(_used(network).sum())
-    on_circle = domain == "sphere" and used == network.dimension
+    on_circle = isinstance(domain, Sphere) and used == network.dimension
     return used < 2 or (used == 2 and (on_circle or network.n_neurons <= _LARGEST_IN_PLANE))
 
 
@@ -66,33 +67,31 @@ def _used(network: TwoLayer) -> np.ndarray:
     return np.asarray(network.W, np.float64)[a != 0].any(0)
 
 
-def steepest(network: TwoLayer, domain: str = "space", radius: float = 1.0, tangential: bool = False) -> Steepest:
+def steepest(network: TwoLayer, domain: Domain = Space()) -> Steepest:
     """sup ||grad f|| over the domain, or of its part along the sphere, between two floats next to each other.
 
-    A coordinate that f does not depend on makes the ball of the sphere. At a point of the "sphere" of d = 1 that is a
-    kink there is no gradient, and it does not count.
+    A coordinate that f does not depend on makes the ball of the sphere. At a point of the sphere of d = 1 that is a
+    kink there is no gradient, and it does not count; along that sphere there is none.
 
     Args:
         network: one for which `can_enumerate`.
-        domain: "space", "ball" or "sphere".
-        radius: of the ball or sphere.
-        tangential: on the sphere, the gradient's part along it; 0 for d = 1.
+        domain: where.
     """
-    used = np.ones(network.dimension, bool) if tangential else _used(network)
-    if not _used(network).any() or (tangential and network.dimension == 1):
-        return Steepest(0.0, 0.0, radius * np.eye(1, network.dimension)[0])
-    within = domain if domain != "sphere" or used.all() else "ball"
+    used = np.ones(network.dimension, bool) if domain.tangential else _used(network)
+    if not _used(network).any() or (domain.tangential and network.dimension == 1):
+        return Steepest(0.0, 0.0, domain.project(np.eye(1, network.dimension))[0])
+    on_rim = isinstance(domain, Sphere) and bool(used.all())
     lines = lines_of(network, used)
-    exact_radius = None if within == "space" else Fraction(radius)
+    radius = None if isinstance(domain, Space) else Fraction(domain.radius)
     if used.sum() == 1:
-        square, points = _on_line(lines, exact_radius, within == "sphere")
+        square, points = _on_line(lines, radius, on_rim)
         squares = square, square
-    elif within == "sphere":
-        squares, points = circle.steepest(lines, Fraction(radius), tangential)
+    elif on_rim and radius is not None:
+        squares, points = circle.steepest(lines, radius, domain.tangential)
     else:
-        squares, points = plane.steepest(lines, exact_radius)
-    placed = _placed(points, used, domain, radius)
-    attained = gradient_norms(network, placed, domain, radius, tangential)
+        squares, points = plane.steepest(lines, radius)
+    placed = _placed(points, used, domain)
+    attained = gradient_norms(network, placed, domain)
     best = int(attained.argmax())
     lower, upper = root_down(squares[0]), root_up(squares[1])
     if attained[best] >= lower * (1.0 - CLOSE):
@@ -100,15 +99,15 @@ def steepest(network: TwoLayer, domain: str = "space", radius: float = 1.0, tang
     return Steepest(lower, upper, placed[best])
 
 
-def _placed(points: np.ndarray, used: np.ndarray, domain: str, radius: float) -> np.ndarray:
+def _placed(points: np.ndarray, used: np.ndarray, domain: Domain) -> np.ndarray:
     """Points (m, 1 or 2) of the coordinates in use as points (m, d) of the domain."""
     placed = np.zeros((len(points), len(used)))
     placed[:, used] = points
-    if domain == "sphere" and not used.all():
-        rest = np.maximum(radius - np.linalg.norm(points, axis=1), 0.0)
-        rest = np.sqrt(rest * (radius + np.linalg.norm(points, axis=1)))
+    if isinstance(domain, Sphere) and not used.all():
+        sizes = np.linalg.norm(points, axis=1)
+        rest = np.sqrt(np.maximum(domain.radius - sizes, 0.0) * (domain.radius + sizes))
         placed[:, np.flatnonzero(~used)[0]] = rest
-    return into(placed, domain, radius)
+    return domain.project(placed)
 
 
 def _on_line(lines: Lines, radius: Fraction | None, two_points: bool) -> tuple[Fraction, np.ndarray]:

@@ -28,7 +28,7 @@ from lawjax import activations, arguments, check
 from lawjax.errors import UserError
 from lawjax.lipschitz import cells, verified
 from lawjax.lipschitz.crowds import best_crowd, proved_crowd_bound, quadratic
-from lawjax.lipschitz.domains import check_domain, check_single
+from lawjax.lipschitz.domains import Domain, Space, Sphere, as_domain, check_single, in_words
 from lawjax.lipschitz.polynomial import polynomial_bound
 from lawjax.lipschitz.products import path_product
 from lawjax.lipschitz.relaxation import RANK, best_weights
@@ -51,9 +51,7 @@ class Certificate:
         weights: (k + 1,), lambda: lambda_0 for the constant part, then one for each neuron, none negative, of sum one.
             A neuron of weight 0 is added by its length. They prove the bound where `cases`, `crowd` and `cells` are
             empty.
-        domain: "space" (R^d), "ball" or "sphere" (around 0).
-        radius: of the ball or sphere.
-        tangential: whether the bound is for the gradient's part along the sphere only.
+        domain: where.
         ties: neurons that are switched together with another one, whose rows the proof adds up
             (`lawjax.lipschitz.ties`): neuron, the other one, and the sign; their own weights are not used.
         thin: neurons of thin caps that the proof adds by their part along the sphere (`lawjax.lipschitz.slopes`).
@@ -69,9 +67,7 @@ class Certificate:
 
     bound: float
     weights: np.ndarray
-    domain: str = "space"
-    radius: float = 1.0
-    tangential: bool = False
+    domain: Domain = Space()
     ties: tuple[Tie, ...] = ()
     thin: tuple[int, ...] = ()
     cases: tuple[tuple[int, np.ndarray, np.ndarray], ...] = ()
@@ -90,7 +86,9 @@ class Certificate:
             UserError: there is no finite bound, or no checkable one.
         """
         psi = activations.get(network.activation)
-        form = psi.name == check.FORM and self.domain != "space" and not self.tangential and not np.any(network.b)
+        domain = self.domain
+        is_whole = not isinstance(domain, Space) and not domain.tangential
+        form = psi.name == check.FORM and is_whole and not np.any(network.b)
         if psi.slope_interval is None and not form:
             raise UserError(
                 f"Bounds of {psi.name!r} can be checked apart only where it is {check.FORM}, without biases, on a ball "
@@ -98,9 +96,7 @@ class Certificate:
             )
         host = jax.tree.map(np.asarray, network)
         statement = {
-            "domain": self.domain,
-            "radius": self.radius,
-            "tangential": self.tangential,
+            **in_words(domain),
             "cases": [] if form or self.cells else list(self._case_records(network)),
             "crowd": None,
             "ties": [list(tie) for tie in self.ties],
@@ -120,7 +116,7 @@ class Certificate:
     def _case_records(self, network: TwoLayer) -> Iterator[dict[str, Any]]:
         """Each case's leader, the neurons whose slope is not known there, and the weights."""
         one = scaled(network)
-        alpha, beta = slope_intervals(one.network, self.domain, _times_power_of_two(self.radius, one.stretch))
+        alpha, beta = slope_intervals(one.network, self.domain.stretched(one.stretch))
         beta[list(self.thin)] = alpha[list(self.thin)]
         beta[[neuron for neuron, _, _ in self.ties]] = alpha[[neuron for neuron, _, _ in self.ties]]
         unknown = np.flatnonzero(alpha != beta)
@@ -160,30 +156,24 @@ def least_proved(bound: float, proves: Callable[[float], bool], path: float = 0.
     raise UserError("This bound is beyond what float64 can check; rescale the network.")
 
 
-def certify(
-    network: TwoLayer, domain: str = "space", radius: float = 1.0, tangential: bool = False, *, by_cells: bool = True
-) -> Certificate:
+def certify(network: TwoLayer, domain: Domain | str = Space(), *, by_cells: bool = True) -> Certificate:
     """The certificate with the best weights that the relaxation's iteration finds; for polynomial psi see there.
 
     Args:
         network: one network.
-        domain: "space", "ball" or "sphere".
-        radius: of the ball or sphere.
-        tangential: on the sphere, bound the gradient's part along it.
+        domain: where; `Space()`, `Ball(radius)`, `Sphere(radius, tangential)`, or the name of one of radius 1.
         by_cells: whether to go through every cell where that can be done (`lawjax.lipschitz.cells`).
 
     Raises:
-        UserError: a stack, an unknown domain, a radius that is not positive, `tangential` off the sphere.
+        UserError: a stack, an unknown domain.
     """
     arguments.flag("by_cells", by_cells)
-    return certify_all([network], domain, radius, tangential, by_cells=by_cells)[0]
+    return certify_all([network], domain, by_cells=by_cells)[0]
 
 
 def certify_all(
     networks: Sequence[TwoLayer],
-    domain: str = "space",
-    radius: float = 1.0,
-    tangential: bool = False,
+    domain: Domain | str = Space(),
     wider: Sequence[Certificate] | None = None,
     *,
     by_cells: bool = True,
@@ -193,32 +183,30 @@ def certify_all(
     Args:
         networks: single ones.
         domain: see `certify`.
-        radius: see `certify`.
-        tangential: see `certify`.
         wider: certificates of the same networks on a domain that contains this one. They hold here, too, and are the
             best there are where no more is known of the slopes.
         by_cells: see `certify`.
     """
-    check_domain(domain, radius, tangential)
+    domain = as_domain(domain)
     for network in networks:
         check_single(network)
-    problems = [_Problem.of(network, domain, float(radius), tangential) for network in networks]
+    problems = [_Problem.of(network, domain) for network in networks]
     found: list[Certificate | None] = [None] * len(networks)
     for i, problem in enumerate(problems):
         if not np.isfinite(problem.slopes).all():
             found[i] = _of_polynomial(problem)
-        elif by_cells and cells.can_enumerate(networks[i], domain, tangential):
+        elif by_cells and cells.can_enumerate(networks[i], domain):
             found[i] = _by_cells(problem)
         elif wider is not None:
             before = wider[i]
-            if np.array_equal(_Problem.of(networks[i], before.domain, before.radius, False).slopes, problem.slopes):
-                found[i] = replace(before, domain=domain, radius=float(radius))
+            if np.array_equal(_Problem.of(networks[i], before.domain).slopes, problem.slopes):
+                found[i] = replace(before, domain=domain)
     new = [i for i, one in enumerate(found) if one is None]
     prepared = [problems[i].tied_rows() for i in new]
     for i, of_one, own in zip(new, prepared, best_weights([rows for rows, *_ in prepared]), strict=True):
         found[i] = _by_weights(problems[i], *of_one, own)
-    whole = [replace(one, tangential=tangential) for one in found if one is not None]
-    if domain == "space":
+    whole = [one for one in found if one is not None]
+    if isinstance(domain, Space):
         return whole
     with_thin = [_by_thin_caps(*pair) for pair in zip(problems, whole, strict=True)]
     by_cases = [_by_cases(*pair) for pair in zip(problems, with_thin, strict=True)]
@@ -232,21 +220,19 @@ class _Problem:
     given: TwoLayer
     one: Scaled
     slopes: np.ndarray
-    domain: str
-    radius: float
-    tangential: bool
+    domain: Domain
 
     @classmethod
-    def of(cls, network: TwoLayer, domain: str, radius: float, tangential: bool) -> _Problem:
+    def of(cls, network: TwoLayer, domain: Domain) -> _Problem:
         """What all proofs share."""
         one = scaled(network)
-        slopes = np.stack(slope_intervals(one.network, domain, _times_power_of_two(radius, one.stretch)))
-        return cls(network, one, slopes, domain, radius, tangential)
+        slopes = np.stack(slope_intervals(one.network, domain.stretched(one.stretch)))
+        return cls(network, one, slopes, domain)
 
     @property
     def has_caps(self) -> bool:
         """Whether kinks may cut caps off the sphere."""
-        return self.domain != "space" and activations.get(self.given.activation).has_kink
+        return not isinstance(self.domain, Space) and activations.get(self.given.activation).has_kink
 
     @property
     def has_live_neurons(self) -> bool:
@@ -270,21 +256,19 @@ def _of_polynomial(problem: _Problem) -> Certificate:
     """The certificate of a polynomial of degree two or more, which on R^d has no bound unless it is constant."""
     k = problem.given.n_neurons
     upper, points = math.inf, None
-    if problem.domain != "space" or not problem.has_live_neurons:
-        upper, points = polynomial_bound(problem.given, problem.domain, problem.radius, problem.tangential)
-    return Certificate(upper, np.full(k + 1, 1.0 / (k + 1)), problem.domain, problem.radius, candidates=points)
+    if not isinstance(problem.domain, Space) or not problem.has_live_neurons:
+        upper, points = polynomial_bound(problem.given, problem.domain)
+    return Certificate(upper, np.full(k + 1, 1.0 / (k + 1)), problem.domain, candidates=points)
 
 
 def _by_cells(problem: _Problem) -> Certificate:
     """The certificate that went through every cell; there are no weights."""
-    exact = cells.steepest(problem.given, problem.domain, problem.radius, problem.tangential)
+    exact = cells.steepest(problem.given, problem.domain)
     k = problem.given.n_neurons
     return Certificate(
         exact.upper,
         np.zeros(k + 1),
         problem.domain,
-        problem.radius,
-        problem.tangential,
         cells=True,
         candidates=exact.witness[None],
         lower=exact.lower,
@@ -300,15 +284,16 @@ def _by_weights(
         bound, weights = path, np.zeros_like(weights)
     of_all = np.zeros(problem.given.n_neurons + 1)
     of_all[np.setdiff1d(np.arange(len(of_all)), [1 + neuron for neuron, _, _ in ties])] = weights
-    return Certificate(problem.restored(bound), of_all, problem.domain, problem.radius, ties=tuple(ties))
+    return Certificate(problem.restored(bound), of_all, problem.domain, ties=tuple(ties))
 
 
 def _by_thin_caps(problem: _Problem, whole: Certificate) -> Certificate:
     """The certificate along the sphere that adds neurons of thin caps by what they can be there, where it is better."""
-    if not (problem.tangential and problem.has_caps) or whole.cells:
+    sphere = problem.domain
+    if not (isinstance(sphere, Sphere) and sphere.tangential and problem.has_caps) or whole.cells:
         return whole
     network = problem.one.network
-    thin, sines, outside = thin_caps(network, problem.radius)
+    thin, sines, outside = thin_caps(network, sphere)
     if not len(thin):
         return whole
     alpha, beta = problem.slopes
@@ -319,13 +304,13 @@ def _by_thin_caps(problem: _Problem, whole: Certificate) -> Certificate:
         bound[thin] = outside
     rows, errors = centred_rows(network, *slopes)
     found = _by_weights(problem, rows, np.append(errors, beside), (), best_weights([rows])[0])
-    return min(whole, replace(found, tangential=True, thin=tuple(thin.tolist())), key=lambda one: one.bound)
+    return min(whole, replace(found, thin=tuple(thin.tolist())), key=lambda one: one.bound)
 
 
 def _by_cases(problem: _Problem, whole: Certificate) -> Certificate:
     """The certificate that takes caps case by case, where there are any and it is better."""
     network = problem.one.network
-    parts = [] if whole.cells or not problem.has_caps else cases(network, whole.radius)
+    parts = [] if whole.cells or not problem.has_caps else cases(network, problem.domain)
     neurons = [np.flatnonzero(part.alpha != part.beta) for part in parts]
     sizes = [(len(own) + 1.0) * min(len(own) + 1, network.dimension) for own in neurons]
     if not parts or _CASE_STEPS * RANK * sum(sizes) + 10.0 * len(parts) * network.W.size > _CASE_WORK:
@@ -339,7 +324,7 @@ def _by_cases(problem: _Problem, whole: Certificate) -> Certificate:
     bound = 0.0
     for part, *of_one in zip(parts, rows, errors, weights, strict=True):
         within = proved_bound(*of_one)
-        bound = max(bound, verified.leg(within, part.along) if problem.tangential and part.along > 0 else within)
+        bound = max(bound, verified.leg(within, part.along) if problem.domain.tangential and part.along > 0 else within)
     bound = problem.restored(bound)
     if bound >= whole.bound:
         return whole
@@ -353,7 +338,7 @@ def _by_crowds(problem: _Problem, before: Certificate) -> Certificate:
         return before
     alpha, beta = problem.slopes
     unknown = np.flatnonzero(alpha != beta)
-    of = quadratic(problem.one.network, alpha, beta, before.radius)
+    of = quadratic(problem.one.network, alpha, beta, problem.domain.radius)
     if of is None:
         return before
     found = best_crowd(of)

@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 
 from lawjax import activations
-from lawjax.lipschitz.evaluate import into, lengths, scaled_norms
+from lawjax.lipschitz.domains import Ball, Domain, Space, Sphere
+from lawjax.lipschitz.evaluate import scaled_norms
+from lawjax.lipschitz.vectors import lengths
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -34,29 +36,20 @@ _AT_RANDOM = 16  # points around it besides
 _PATIENCE = 4  # rounds in a row without a better cell, after which a search ends
 
 
-def climb(
-    network: TwoLayer,
-    starts: Array,
-    domain: str = "space",
-    radius: float = 1.0,
-    tangential: bool = False,
-    rounds: int = ROUNDS,
-) -> np.ndarray:
+def climb(network: TwoLayer, starts: Array, domain: Domain = Space(), rounds: int = ROUNDS) -> np.ndarray:
     """The points to which a search across neighbouring cells leads from each start; shape (m, d).
 
     Args:
         network: one network of ordinary size; with a smooth psi its starts come back.
         starts: (m, d), moved into the domain along their rays.
-        domain: "space", "ball" or "sphere", on which the search stays.
-        radius: of the ball or sphere.
-        tangential: look at the gradient's part along the sphere.
+        domain: on which the search stays.
         rounds: moves of one search, at most.
     """
-    starts = into(np.asarray(starts, np.float64), domain, radius)
+    starts = domain.project(np.asarray(starts, np.float64))
     psi = activations.get(network.activation)
     if not psi.has_kink:
         return starts
-    return np.array([_climb_one(network, psi, start, domain, radius, tangential, rounds) for start in starts])
+    return np.array([_climb_one(network, psi, start, domain, rounds) for start in starts])
 
 
 def _float64(network: TwoLayer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -64,7 +57,7 @@ def _float64(network: TwoLayer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return W, b, a
 
 
-def corner_points(network: TwoLayer, count: int, domain: str = "space", radius: float = 1.0) -> np.ndarray:
+def corner_points(network: TwoLayer, count: int, domain: Domain = Space()) -> np.ndarray:
     """(m, d) points near corners, where as many kinks as can meet: small cells have corners as large ones do.
 
     In R^d and in the ball d kinks meet in a corner, on the sphere d - 1 of them meet the sphere in two.
@@ -73,7 +66,7 @@ def corner_points(network: TwoLayer, count: int, domain: str = "space", radius: 
     used = W.any(1) & (a != 0)
     W, b = W[used], b[used]
     k, d = W.shape
-    meeting = d - (domain == "sphere")
+    meeting = d - isinstance(domain, Sphere)
     if k < meeting or meeting == 0:
         return np.zeros((0, d))
     norms = np.linalg.norm(W, axis=1)
@@ -93,14 +86,14 @@ def corner_points(network: TwoLayer, count: int, domain: str = "space", radius: 
     sides = random.choice((-1.0, 1.0), (_AROUND, meeting)) if sides is None else sides
     at_random = np.broadcast_to(random.standard_normal((_AT_RANDOM, 1, d)), (_AT_RANDOM, *corners.shape))
     away = np.concatenate([np.einsum("ndi,si->snd", inverse, sides), at_random])
-    if domain == "sphere":
+    if isinstance(domain, Sphere):
         with np.errstate(over="ignore"):
-            rest = radius**2 - (corners**2).sum(1)
+            rest = domain.radius**2 - (corners**2).sum(1)
         met = rest > 0
         corners, line, rest, away = corners[met], right[met, -1], np.sqrt(rest[met])[:, None], away[:, met]
         corners, away = np.concatenate([corners + rest * line, corners - rest * line]), np.tile(away, (1, 2, 1))
-    elif domain == "ball":
-        met = lengths(corners) < radius
+    elif isinstance(domain, Ball):
+        met = lengths(corners) < domain.radius
         corners, away = corners[met], away[:, met]
     if not len(corners):
         return corners
@@ -110,16 +103,14 @@ def corner_points(network: TwoLayer, count: int, domain: str = "space", radius: 
     nearest = distances.min(1, keepdims=True)
     room = np.where(np.isfinite(nearest), nearest, 1.0 + np.abs(corners).max(1, keepdims=True))
     away = away / np.linalg.norm(away, axis=-1, keepdims=True)
-    return into((corners + 0.4 * room * away).reshape(-1, d), domain, radius)
+    return domain.project((corners + 0.4 * room * away).reshape(-1, d))
 
 
 def _climb_one(
     network: TwoLayer,
     psi: activations.Activation,
     point: np.ndarray,
-    domain: str,
-    radius: float,
-    tangential: bool,
+    domain: Domain,
     rounds: int,
 ) -> np.ndarray:
     W, b, a = _float64(network)
@@ -132,7 +123,7 @@ def _climb_one(
     low, high = psi.sides
     random = np.random.default_rng(k * 1000003 + d)
     counting = TwoLayer(W, b, a, 0.0, network.activation)
-    best = scaled_norms(counting, point[None], domain, radius, tangential)[0]
+    best = scaled_norms(counting, point[None], domain)[0]
     failures = 0
     for _ in range(rounds):
         on = W @ point + b > 0
@@ -143,12 +134,12 @@ def _climb_one(
         directions = np.concatenate([promising, random.standard_normal((LINES - len(promising), d))])
         ends = np.concatenate(
             [
-                _along(W, b, V, low, high, point, direction / np.linalg.norm(direction), domain, radius, tangential)
+                _along(W, b, V, low, high, point, direction / np.linalg.norm(direction), domain)
                 for direction in directions
             ]
         )
-        ends = into(ends, domain, radius)
-        norms = scaled_norms(counting, ends, domain, radius, tangential)
+        ends = domain.project(ends)
+        norms = scaled_norms(counting, ends, domain)
         winner = int(norms.argmax())
         if norms[winner] > best * (1.0 + 1e-12):
             point, best, failures = ends[winner], norms[winner], 0
@@ -165,17 +156,15 @@ def _along(
     high: float,
     point: np.ndarray,
     direction: np.ndarray,
-    domain: str,
-    radius: float,
-    tangential: bool,
+    domain: Domain,
 ) -> np.ndarray:
     """(m, d) points of the best cells that a line or great circle meets: of the wide ones, and of all."""
-    if domain != "sphere":
+    if not isinstance(domain, Sphere):
         at_point, slope = W @ point + b, W @ direction
         crosses = np.abs(slope) * _FARTHEST > np.abs(at_point)
         places = -at_point[crosses] / slope[crosses]
         neurons = np.flatnonzero(crosses)
-        ends = _chord(point, direction, radius) if domain == "ball" else None
+        ends = _chord(point, direction, domain.radius) if isinstance(domain, Ball) else None
         if ends is not None:
             within = (places > ends[0]) & (places < ends[1])
             places, neurons = places[within], neurons[within]
@@ -192,7 +181,7 @@ def _along(
         size = np.linalg.norm(across)
         if size < 1e-12:
             return point[None]
-        across = across * (radius / size)
+        across = across * (domain.radius / size)
         cosine, sine = W @ point, W @ across
         reach = np.hypot(cosine, sine)
         cut = np.flatnonzero(np.abs(b) < reach)
@@ -217,7 +206,7 @@ def _along(
     jumps = np.where(before, low - high, high - low)[:, None] * V[neurons]
     gradients = np.concatenate([(started @ V)[None, :], jumps]).cumsum(0)
     squares = np.einsum("ij,ij->i", gradients, gradients)
-    if tangential:
+    if domain.tangential:
         squares = squares - (gradients * at(middles)).sum(1) ** 2 / (point @ point)
     widths = np.diff(edges) / np.maximum(np.abs(middles), np.abs(edges).max() * 1e-6 + 1.0 / _FARTHEST)
     winners = {int(np.where(widths > narrow, squares, -1.0).argmax()) for narrow in _NARROW}

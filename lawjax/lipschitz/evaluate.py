@@ -9,8 +9,9 @@ At a point x the slopes psi'(w_l . x + b_l) are read off, and the gradient norm 
 
 Anything else proves nothing and counts 0.
 
+>>> from lawjax.lipschitz.domains import Sphere
 >>> f = TwoLayer(W=[[3.0, 4.0]], b=[-4.9], a=[1.0])
->>> gradient_norms(f, np.array([[0.6, 0.8], [1.0, 0.0], [6.0, 8.0]]), "sphere").tolist()
+>>> gradient_norms(f, np.array([[0.6, 0.8], [1.0, 0.0], [6.0, 8.0]]), Sphere()).tolist()
 [5.0, 0.0, 0.0]
 """
 
@@ -20,21 +21,19 @@ import numpy as np
 
 from lawjax import activations
 from lawjax.lipschitz import doubled
+from lawjax.lipschitz.domains import OFF, Ball, Domain, Space
 from lawjax.lipschitz.scale import scaled
+from lawjax.lipschitz.vectors import lengths
 from lawjax.network import TwoLayer
 
 _EPS = float(np.finfo(np.float64).eps)
 _MARGIN = 8.0  # roundings of a pre-activation within which its sign is not sure
 _SECOND_MARGIN = 2.0**-98  # of its terms, within which it is not sure in doubled precision, for each coordinate
-OFF = 64.0 * _EPS  # relative distance from the sphere, or beyond the ball, that counts as rounding
 _CANCELS = 1e-4  # of the path bound, below which a gradient is summed up in doubled precision
-_SMALL = 1e-200  # squares between this and its inverse have lost nothing
 _BLOCK = 2**20  # entries of one block of doubled inner products
 
 
-def gradient_norms(
-    network: TwoLayer, points: np.ndarray, domain: str = "space", radius: float = 1.0, tangential: bool = False
-) -> np.ndarray:
+def gradient_norms(network: TwoLayer, points: np.ndarray, domain: Domain = Space()) -> np.ndarray:
     """||grad f|| at points (m, d) of a domain in float64, or the norm of its part along the sphere; shape (m,).
 
     0 for a point that proves nothing: off the domain, on a kink, or where the norm is no finite number.
@@ -42,46 +41,33 @@ def gradient_norms(
     one = scaled(network)
     with np.errstate(over="ignore", under="ignore"):
         points = np.ldexp(np.asarray(points, np.float64), one.stretch)
-        radius = float(np.ldexp(radius, one.stretch))
-    return one.restored(scaled_norms(one.network, points, domain, radius, tangential))
+    return one.restored(scaled_norms(one.network, points, domain.stretched(one.stretch)))
 
 
-def scaled_norms(
-    network: TwoLayer, points: np.ndarray, domain: str, radius: float = 1.0, tangential: bool = False
-) -> np.ndarray:
+def scaled_norms(network: TwoLayer, points: np.ndarray, domain: Domain) -> np.ndarray:
     """The same for a network of size one (`lawjax.lipschitz.scale`), which is not scaled again."""
-    norms, _ = scaled_gradients(network, points, domain, radius, tangential)
+    norms, _ = scaled_gradients(network, points, domain)
     return norms
 
 
-def scaled_gradients(
-    network: TwoLayer, points: np.ndarray, domain: str, radius: float = 1.0, tangential: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
+def scaled_gradients(network: TwoLayer, points: np.ndarray, domain: Domain) -> tuple[np.ndarray, np.ndarray]:
     """The norms (m,) and the gradients (m, d) themselves, which are not set to 0."""
     W, b, a = network.W, network.b, network.a
     psi = activations.get(network.activation)
     size = lengths(points)
     with np.errstate(over="ignore", invalid="ignore"):
         pre_activations = points @ W.T + b
-        signs = _signs(W, b, a, points, size, pre_activations, domain, radius) if psi.has_kink else None
+        signs = _signs(W, b, a, points, size, pre_activations, domain) if psi.has_kink else None
         slopes = psi.slope(pre_activations if signs is None else signs)
         gradients = (slopes * a) @ W
-        if tangential:
+        if domain.tangential:
             normals = points / np.where(size > 0, size, 1.0)[:, None]
             gradients = gradients - (gradients * normals).sum(1, keepdims=True) * normals
         norms = lengths(gradients)
-        fails = ~np.isfinite(norms) | ~_is_on(size, domain, radius)
+        fails = ~np.isfinite(norms) | ~domain.has_lengths(size)
     if signs is not None and not signs.all():
         fails |= ((signs == 0) & ((a != 0) & W.any(1))).any(1)
     return np.where(fails, 0.0, norms), gradients
-
-
-def _is_on(size: np.ndarray, domain: str, radius: float) -> np.ndarray:
-    """Whether points of these lengths lie on the domain."""
-    if domain == "space":
-        return np.isfinite(size)
-    excess = size / radius - 1.0
-    return excess <= OFF if domain == "ball" else np.abs(excess) <= OFF
 
 
 def _signs(
@@ -91,24 +77,23 @@ def _signs(
     points: np.ndarray,
     size: np.ndarray,
     pre_activations: np.ndarray,
-    domain: str,
-    radius: float,
+    domain: Domain,
 ) -> np.ndarray:
     """(m, k) signs of the pre-activations at the points of the domain that are meant; 0 where they are not known."""
     reach = np.multiply.outer(size, lengths(W))
-    moved = np.zeros(len(points)) if domain == "space" else OFF + np.zeros(len(points))
-    margin = _MARGIN * _EPS * W.shape[1] * (reach + np.abs(b)) + moved[:, None] * reach
+    moved = 0.0 if isinstance(domain, Space) else OFF
+    margin = _MARGIN * _EPS * W.shape[1] * (reach + np.abs(b)) + moved * reach
     signs = np.sign(pre_activations)
     unsure = np.abs(pre_activations) <= margin
     if not unsure.any():
         return signs
     unsure &= (a != 0) & W.any(1)
-    signs[unsure] = _doubled_signs(W, b, points, size, np.argwhere(unsure), domain, radius)
+    signs[unsure] = _doubled_signs(W, b, points, size, np.argwhere(unsure), domain)
     return signs
 
 
 def _doubled_signs(
-    W: np.ndarray, b: np.ndarray, points: np.ndarray, size: np.ndarray, pairs: np.ndarray, domain: str, radius: float
+    W: np.ndarray, b: np.ndarray, points: np.ndarray, size: np.ndarray, pairs: np.ndarray, domain: Domain
 ) -> np.ndarray:
     """The signs for pairs of a point and a neuron, in doubled precision; 0 where x and R x / |x| differ.
 
@@ -124,13 +109,13 @@ def _doubled_signs(
         product = doubled.dot(x, w)
         bound = W.shape[1] * _SECOND_MARGIN * (np.abs(x * w).sum(1) + np.abs(bias))
         signs = _sure_signs(product, of_bias, bound)
-        if domain != "space":
+        if not isinstance(domain, Space):
             length = doubled.root(doubled.dot(x, x))
-            share = radius / unit
+            share = domain.radius / unit
             moved = doubled.multiply(product, (share, np.zeros_like(share)))
             far = W.shape[1] * _SECOND_MARGIN * (np.abs(x * w).sum(1) * share + np.abs(bias))
             on_sphere = _sure_signs(moved, doubled.multiply(length, of_bias), far)
-            inside = (domain == "ball") & (size[of_point] <= radius * (1.0 - OFF))
+            inside = isinstance(domain, Ball) & (size[of_point] <= domain.radius * (1.0 - OFF))
             signs = np.where(inside | (signs == on_sphere), signs, 0.0)
         found[start : start + step] = signs
     return found
@@ -142,25 +127,23 @@ def _sure_signs(one: doubled.Doubled, other: doubled.Doubled, bound: np.ndarray)
     return np.where(np.abs(high) > bound, np.sign(high), 0.0)
 
 
-def norm_at(
-    network: TwoLayer, point: np.ndarray, domain: str = "space", radius: float = 1.0, tangential: bool = False
-) -> float:
+def norm_at(network: TwoLayer, point: np.ndarray, domain: Domain = Space()) -> float:
     """What one point proves, to a few roundings of itself, even where the neurons' parts nearly cancel."""
     one = scaled(network)
     with np.errstate(over="ignore", under="ignore"):
         x = np.ldexp(np.asarray(point, np.float64), one.stretch)[None]
-        radius = float(np.ldexp(radius, one.stretch))
-    norms, _ = scaled_gradients(one.network, x, domain, radius, tangential)
+    domain = domain.stretched(one.stretch)
+    norms, _ = scaled_gradients(one.network, x, domain)
     W, b, a = one.network.W, one.network.b, one.network.a
     path = float(np.abs(a) @ lengths(W))
     if 0.0 < norms[0] < _CANCELS * path:
         psi = activations.get(network.activation)
         pre_activations = x @ W.T + b
         if psi.has_kink:
-            pre_activations = _signs(W, b, a, x, lengths(x), pre_activations, domain, radius)
+            pre_activations = _signs(W, b, a, x, lengths(x), pre_activations, domain)
         coefficients = doubled.times(psi.slope(pre_activations)[0], a)
         gradient = doubled.weighted_sum(coefficients, W)
-        if tangential:
+        if domain.tangential:
             gradient = _doubled_tangential(gradient, x[0])
         norms = lengths(gradient[0][None])
     return float(one.restored(norms)[0])
@@ -178,29 +161,3 @@ def _doubled_tangential(gradient: doubled.Doubled, x: np.ndarray) -> doubled.Dou
     factor = doubled.plus(share, rest[0] / square[0])
     along = doubled.multiply((np.full_like(x, factor[0]), np.full_like(x, factor[1])), exact_x)
     return doubled.add(gradient, (-along[0], -along[1]))
-
-
-def lengths(rows: np.ndarray) -> np.ndarray:
-    """Norms of rows (m, d) whose squares may overflow or vanish."""
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        squares = np.einsum("ij,ij->i", rows, rows)
-        norms = np.sqrt(squares)
-        far = ~((squares > _SMALL) & (squares < 1.0 / _SMALL))
-        if far.any():
-            rows = rows[far]
-            largest = np.abs(rows).max(1, keepdims=True, initial=0.0)
-            rows = rows / np.where(largest > 0, largest, 1.0)
-            found = np.sqrt(np.einsum("ij,ij->i", rows, rows)) * largest[:, 0]
-            norms[far] = np.where(np.isinf(largest[:, 0]), np.inf, found)
-    return norms
-
-
-def into(points: np.ndarray, domain: str, radius: float = 1.0) -> np.ndarray:
-    """Points (..., d) moved along their rays onto the sphere or into the ball; on R^d they stay. 0 stays 0."""
-    if domain == "space":
-        return points
-    for _ in range(2):  # the second time takes off what rounding left of the first
-        norms = lengths(points.reshape(-1, points.shape[-1])).reshape(*points.shape[:-1], 1)
-        scale = radius / np.where(norms > 0, norms, 1.0)
-        points = points * (np.minimum(scale, 1.0) if domain == "ball" else scale)
-    return points

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from lawjax import activations
+from lawjax import activations, arguments
 from lawjax.errors import UserError
-from lawjax.lipschitz.domains import check_domain, check_single
+from lawjax.lipschitz.domains import Sphere, check_single
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -112,14 +112,15 @@ def _patterns_of_different(rows: np.ndarray) -> np.ndarray:
     return np.array([np.frombuffer(cell, bool) for cell in found])
 
 
-def exact_circle(network: TwoLayer, radius: float = 1.0, tangential: bool = False) -> float:
-    """sup ||grad f(x)|| over the circle of a radius in R^2, or of the part of it along the circle: from sorted kinks.
+def exact_circle(network: TwoLayer, circle: Sphere = Sphere()) -> float:
+    """sup ||grad f(x)|| over a circle in R^2, or of the part of it along the circle: from sorted kinks.
 
     Raises:
         UserError: another d than 2, a stack, psi that is not piecewise linear.
     """
     W, b, a, psi = _weights(network)
-    check_domain("sphere", radius, tangential)
+    arguments.instance("The circle", circle, Sphere, "such as lawjax.Sphere(1.0)")
+    radius = circle.radius
     if network.dimension != 2:
         raise UserError(f"The circle needs d = 2, not {network.dimension}.")
     norms = np.hypot(W[:, 0], W[:, 1])
@@ -135,7 +136,7 @@ def exact_circle(network: TwoLayer, radius: float = 1.0, tangential: bool = Fals
         slopes = psi.slope(W @ (radius * np.array([np.cos(middle), np.sin(middle)])) + b)
         gradient = (slopes * a) @ W
         size = float(np.linalg.norm(gradient))
-        if tangential:  # |g| |sin(angle - direction of g)|, largest where the angle is at a right angle to g
+        if circle.tangential:  # |g| |sin(angle - direction of g)|, largest where the angle is at a right angle to g
             direction = np.arctan2(gradient[1], gradient[0])
             inside = any(
                 low <= direction + quarter * np.pi + turn <= high

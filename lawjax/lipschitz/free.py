@@ -6,10 +6,10 @@ ridges, where such steps go to and fro; so the best ends are then followed to th
 
     >>> f = TwoLayer(W=[[1.0]], b=[-3.0], a=[2.0], activation="tanh")  # steepest at x = 3
     >>> with jax.enable_x64(True):
-    ...     ends = ascend_freely(jax.tree.map(jnp.asarray, f), jnp.array([[2.0]]), "space", 1.0, False, 40)
+    ...     ends = ascend_freely(jax.tree.map(jnp.asarray, f), jnp.array([[2.0]]), Space(), 40)
     >>> ends.round(6).tolist()
     [[3.0]]
-    >>> polished(f, np.array([[2.0]]), "space", 1.0, False, 40).round(6).tolist()
+    >>> polished(f, np.array([[2.0]]), Space(), 40).round(6).tolist()
     [[3.0]]
 """
 
@@ -23,8 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from lawjax.lipschitz.evaluate import lengths
+from lawjax.lipschitz.domains import Ball, Domain, Space, Sphere
 from lawjax.lipschitz.relaxation import padded_size
+from lawjax.lipschitz.vectors import lengths
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -34,25 +35,23 @@ _TINY = 1e-300
 _BLOCK = 4096  # points at which heights are computed together
 
 
-@functools.partial(jax.jit, static_argnames=("domain", "tangential", "steps"))
-def ascend_freely(network: TwoLayer, starts: Array, domain: str, radius: Any, tangential: bool, steps: int) -> Array:
+@functools.partial(jax.jit, static_argnames="steps")
+def ascend_freely(network: TwoLayer, starts: Array, domain: Domain, steps: int) -> Array:
     """The points (m, d) to which ascents lead, none with a smaller gradient norm than its start.
 
     Args:
         network: one network of a smooth psi, with JAX leaves.
         starts: (m, d), points of the domain.
-        domain: "space", "ball" or "sphere".
-        radius: of the ball or sphere.
-        tangential: ascend the gradient's part along the sphere.
+        domain: where.
         steps: of each ascent.
     """
-    look = jax.vmap(jax.value_and_grad(lambda point: _height(network, point, tangential)))
-    place = jax.vmap(lambda point: _placed(point, domain, radius))
+    look = jax.vmap(jax.value_and_grad(lambda point: _height(network, point, domain.tangential)))
+    place = jax.vmap(lambda point: _placed(point, domain))
 
     def step(_: int, carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         points, values, slopes, lengths = carry
-        if domain == "sphere":
-            normals = points / radius
+        if isinstance(domain, Sphere):
+            normals = points / domain.radius
             slopes = slopes - (slopes * normals).sum(1, keepdims=True) * normals
         sizes = jnp.sqrt((slopes * slopes).sum(1, keepdims=True) + _TINY)
         tried = place(points + lengths * slopes / sizes)
@@ -72,17 +71,13 @@ def ascend_freely(network: TwoLayer, starts: Array, domain: str, radius: Any, ta
     return jax.lax.fori_loop(0, steps, step, carry)[0]
 
 
-def polished(
-    network: TwoLayer, points: np.ndarray, domain: str, radius: float, tangential: bool, iterations: int
-) -> np.ndarray:
+def polished(network: TwoLayer, points: np.ndarray, domain: Domain, iterations: int) -> np.ndarray:
     """The points (m, d) to which L-BFGS leads from each, which moves them along their rays into the domain.
 
     Args:
         network: one network of a smooth psi.
         points: (m, d), of the domain, not 0.
-        domain: "space", "ball" or "sphere".
-        radius: of the ball or sphere.
-        tangential: ascend the gradient's part along the sphere.
+        domain: where.
         iterations: of L-BFGS from each point, at most.
     """
     options = {"maxiter": iterations}
@@ -93,7 +88,7 @@ def polished(
         for i, unit in enumerate(lengths(points)):
 
             def depth(scaled: np.ndarray, unit: float = unit) -> tuple[float, np.ndarray]:
-                value, slope = _depth(padded, scaled, unit, domain, radius, tangential)
+                value, slope = _depth(padded, scaled, unit, domain)
                 return float(value), np.asarray(slope)
 
             found = scipy.optimize.minimize(depth, ends[i] / unit, jac=True, method="L-BFGS-B", options=options)
@@ -120,12 +115,10 @@ def _heights(network: TwoLayer, points: Array, tangential: bool) -> Array:
     return jax.vmap(lambda point: _height(network, point, tangential))(points)
 
 
-@functools.partial(jax.jit, static_argnames=("domain", "tangential"))
-def _depth(
-    network: TwoLayer, scaled: Array, unit: float, domain: str, radius: float, tangential: bool
-) -> tuple[Array, Array]:
+@jax.jit
+def _depth(network: TwoLayer, scaled: Array, unit: float, domain: Domain) -> tuple[Array, Array]:
     """-log ||grad f|| at a point moved into the domain, in units of `unit`, and its gradient."""
-    return jax.value_and_grad(lambda at: -_height(network, _placed(unit * at, domain, radius), tangential))(scaled)
+    return jax.value_and_grad(lambda at: -_height(network, _placed(unit * at, domain), domain.tangential))(scaled)
 
 
 def _height(network: TwoLayer, point: Array, tangential: bool) -> Array:
@@ -136,9 +129,9 @@ def _height(network: TwoLayer, point: Array, tangential: bool) -> Array:
     return 0.5 * jnp.log((gradient * gradient).sum() + _TINY)
 
 
-def _placed(point: Array, domain: str, radius: float) -> Array:
+def _placed(point: Array, domain: Domain) -> Array:
     """The point moved along its ray into the domain."""
-    if domain == "space":
+    if isinstance(domain, Space):
         return point
-    scale = radius / jnp.sqrt((point * point).sum() + _TINY)
-    return point * (jnp.minimum(scale, 1.0) if domain == "ball" else scale)
+    scale = domain.radius / jnp.sqrt((point * point).sum() + _TINY)
+    return point * (jnp.minimum(scale, 1.0) if isinstance(domain, Ball) else scale)

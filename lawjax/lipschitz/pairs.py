@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lawjax import activations, arguments
-from lawjax.lipschitz.domains import check_domain, check_single
-from lawjax.lipschitz.evaluate import gradient_norms, into
+from lawjax.lipschitz.domains import Sphere, along, check_single
+from lawjax.lipschitz.evaluate import gradient_norms
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -181,7 +181,7 @@ def _slopes(x: np.ndarray, values: np.ndarray, errors: np.ndarray, i: np.ndarray
 # --- Kinks -----------------------------------------------------------------------------------------------------------
 
 
-def kink_bound(network: TwoLayer, radius: float = 1.0) -> KinkBound:
+def kink_bound(network: TwoLayer, sphere: Sphere = Sphere()) -> KinkBound:
     """A lower bound on the gradient along a sphere around 0: half of its largest jump across a kink.
 
     Where only the kink of neuron l is crossed, the gradient jumps by (beta - alpha) a_l w_l, alpha and beta being the
@@ -197,18 +197,19 @@ def kink_bound(network: TwoLayer, radius: float = 1.0) -> KinkBound:
 
     Args:
         network: one network; with a psi that is no ReLU, leaky ReLU or absolute value there are no kinks.
-        radius: R. For d = 1 nothing lies along the sphere, and the bound is 0.
+        sphere: of radius R. For d = 1 nothing lies along it, and the bound is 0.
 
     Raises:
-        UserError: a stack, a radius that is not positive and finite.
+        UserError: a stack, another domain.
     """
     check_single(network)
-    check_domain("sphere", radius)
-    nothing = KinkBound(0.0, 0, radius * np.eye(1, network.dimension)[0])
+    arguments.instance("The sphere", sphere, Sphere, "such as lawjax.Sphere(1.0)")
+    sphere = along(sphere)
+    nothing = KinkBound(0.0, 0, sphere.project(np.eye(1, network.dimension))[0])
     psi = activations.get(network.activation)
     if not psi.has_kink or network.dimension == 1:
         return nothing
-    normals, offsets, jumps, unit, neurons = _kinks(network, radius)
+    normals, offsets, jumps, unit, neurons = _kinks(network, sphere.radius)
     if not len(neurons):
         return nothing
     jumps = jumps * (psi.sides[1] - psi.sides[0])
@@ -223,8 +224,8 @@ def kink_bound(network: TwoLayer, radius: float = 1.0) -> KinkBound:
         claimed = float(np.ldexp(halves[place], unit))
         if not claimed > best.value:
             break
-        sides = into(points[place] + _STEPS[:, None] * across[place], "sphere", radius)
-        attained = gradient_norms(network, sides, "sphere", radius, tangential=True)
+        sides = sphere.project(points[place] + _STEPS[:, None] * across[place])
+        attained = gradient_norms(network, sides, sphere)
         side = int(attained.argmax())
         if min(claimed, attained[side]) > best.value:
             best = KinkBound(min(claimed, float(attained[side])), int(neurons[place]), sides[side])

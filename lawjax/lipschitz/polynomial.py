@@ -6,8 +6,9 @@ sum_q q T_q[x^(q-1), .] (section 3.4 and appendix A). The part of degree two is 
 three and more by its flattenings to matrices, whose norms are found through (k, k) or (d, d) matrices: no d^q entries
 are ever formed. Proofs and the count of roundings are in docs/certificates.md.
 
+    >>> from lawjax.lipschitz.domains import Sphere
     >>> f = TwoLayer(W=[[1.0, 0.0], [0.0, 1.0]], b=[0.0, 0.0], a=[2.0, -1.0], activation="power:2")
-    >>> round(polynomial_bound(f).upper, 9), round(polynomial_bound(f, "sphere", tangential=True).upper, 9)
+    >>> round(polynomial_bound(f).upper, 9), round(polynomial_bound(f, Sphere(tangential=True)).upper, 9)
     (4.0, 3.0)
 """
 
@@ -24,7 +25,7 @@ import scipy.sparse.linalg
 from lawjax import activations, arguments
 from lawjax.errors import UserError
 from lawjax.lipschitz import verified
-from lawjax.lipschitz.domains import check_domain, check_single
+from lawjax.lipschitz.domains import Ball, Domain, Space, as_domain, check_single
 from lawjax.lipschitz.flattenings import flattened_bound
 from lawjax.lipschitz.verified import MORE, TINY
 from lawjax.network import TwoLayer
@@ -76,9 +77,7 @@ class _Expansion(NamedTuple):
         )
 
 
-def polynomial_bound(
-    network: TwoLayer, domain: str = "ball", radius: float = 1.0, tangential: bool = False, ascents: bool = True
-) -> PolynomialBound:
+def polynomial_bound(network: TwoLayer, domain: Domain | str = Ball(), ascents: bool = True) -> PolynomialBound:
     """A proved upper bound on sup ||grad f|| for a psi that is a polynomial, over the ball or sphere of a radius.
 
     Exact up to rounding for degree two at most (section 3.4: with f(x) = x' A x, the supremum along the unit sphere is
@@ -87,18 +86,16 @@ def polynomial_bound(
 
     Args:
         network: one network with `power:p`, `polynomial:c0,c1,...` or `identity`.
-        domain: "ball" or "sphere" around 0, or "space" (R^d), where the bound is infinite unless f is affine.
-        radius: R, of the ball or sphere.
-        tangential: on the sphere, the gradient's part along it, whose supremum G_T has G_T <= Lip <= (pi/2) G_T. For
-            d = 1 there is none, and the bound is 0.
+        domain: a ball or sphere of radius R, or R^d, where the bound is infinite unless f is affine. Along the sphere
+            the supremum G_T has G_T <= Lip <= (pi/2) G_T; for d = 1 nothing lies along it, and the bound is 0.
         ascents: whether to look for candidates by ascents where they cannot be computed.
 
     Raises:
-        UserError: a stack, another activation, an unknown domain, a radius that is not positive and finite,
-            `tangential` off the sphere.
+        UserError: a stack, another activation, an unknown domain.
     """
     check_single(network)
-    check_domain(domain, radius, tangential)
+    domain = as_domain(domain)
+    radius, tangential = 1.0 if isinstance(domain, Space) else domain.radius, domain.tangential
     arguments.flag("ascents", ascents)
     psi = activations.get(network.activation)
     if psi.coefficients is None:
@@ -107,21 +104,21 @@ def polynomial_bound(
     W = np.asarray(network.W, np.float64)
     used = np.logical_or(W.any(axis=0), tangential)
     if not used.any() or (tangential and network.dimension == 1):
-        return PolynomialBound(0.0, _points(np.zeros((0, used.sum())), used, domain, radius))
+        return PolynomialBound(0.0, _points(np.zeros((0, used.sum())), used, domain))
     expansion = _expand(W[:, used], np.asarray(network.b), np.asarray(network.a), psi.coefficients, radius)
     degree = int(np.flatnonzero(expansion.present).max(initial=0))
     if degree == 0:
-        return PolynomialBound(0.0, _points(np.zeros((0, used.sum())), used, domain, radius))
+        return PolynomialBound(0.0, _points(np.zeros((0, used.sum())), used, domain))
     upper, points = _affine_bound(expansion, tangential)
     if degree > 2:
         more, directions = _higher_bound(expansion, degree, tangential)
         upper = verified.total([upper, *more])
         points = np.concatenate([points, directions])
     if ascents and (degree > 2 or tangential):
-        points = _ascend(expansion, degree, points, domain == "ball", tangential)
-    if domain == "space" and degree > 1:
+        points = _ascend(expansion, degree, points, isinstance(domain, Ball), tangential)
+    if isinstance(domain, Space) and degree > 1:
         upper = math.inf
-    return PolynomialBound(_rescaled(upper, expansion.exponent, radius), _points(points, used, domain, radius))
+    return PolynomialBound(_rescaled(upper, expansion.exponent, radius), _points(points, used, domain))
 
 
 def _rescaled(bound: float, exponent: int, radius: float) -> float:
@@ -134,17 +131,17 @@ def _rescaled(bound: float, exponent: int, radius: float) -> float:
         return float(verified.up(np.ldexp(value, of_value + exponent - of_radius)))
 
 
-def _points(points: np.ndarray, used: np.ndarray, domain: str, radius: float) -> np.ndarray:
+def _points(points: np.ndarray, used: np.ndarray, domain: Domain) -> np.ndarray:
     """Unit points in the columns used as points of the domain with all columns; one at least."""
     if not len(points):
         points = np.eye(1, int(used.sum()))
     if not points.size:
         points, used = np.ones((1, 1)), np.arange(len(used)) == 0
-    if domain != "ball":
+    if not isinstance(domain, Ball):
         points = points / np.linalg.norm(points, axis=1, keepdims=True)
     placed = np.zeros((len(points), len(used)))
-    placed[:, used] = points * radius
-    return placed * (1.0 - 2.0**-50) if domain == "ball" else placed  # not outside by a rounding
+    placed[:, used] = points if isinstance(domain, Space) else points * domain.radius
+    return placed * (1.0 - 2.0**-50) if isinstance(domain, Ball) else placed  # not outside by a rounding
 
 
 # --- The expansion around the biases ---------------------------------------------------------------------------------

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lawjax.lipschitz.evaluate import into, lengths, scaled_norms
+from lawjax.lipschitz.domains import Domain, Space, Sphere, ball_of
+from lawjax.lipschitz.evaluate import scaled_norms
 from lawjax.lipschitz.patterns import LARGE, Searched, typical_distance
 from lawjax.lipschitz.scale import Scaled
+from lawjax.lipschitz.vectors import lengths
 from lawjax.network import TwoLayer
 
 _LIFTED = 16  # of the best points of a search, measured on the network given
@@ -23,19 +25,17 @@ class Problem:
     Attributes:
         one: the network at size one; points and norms are in its units.
         searched: what the search sees of it.
-        domain: "space", "ball" or "sphere".
-        radius: of the ball or sphere.
-        tangential: whether the gradient's part along the sphere counts.
+        domain: where, in units of the network at size one.
         bound: an upper bound on what can be found.
+        ascended: radius of the sphere whose search came before, 0 if none did.
         known: (m, d) points of the domain that the upper bound's proof came upon, if any.
     """
 
     one: Scaled
     searched: Searched
-    domain: str
-    radius: float
-    tangential: bool
+    domain: Domain
     bound: float
+    ascended: float = 0.0
     known: np.ndarray | None = None
 
     @property
@@ -44,14 +44,15 @@ class Problem:
         return self.searched.network
 
     @property
-    def search_domain(self) -> str:
+    def search_domain(self) -> Domain:
         """The domain in the search's coordinates: in the span of fewer neurons the sphere is a ball."""
-        return "ball" if self.domain == "sphere" and self.searched.basis is not None else self.domain
+        is_ball = isinstance(self.domain, Sphere) and self.searched.basis is not None
+        return ball_of(self.domain) if is_ball else self.domain
 
     @functools.cached_property
     def typical(self) -> float:
         """Distance of a typical kink from 0, or the radius."""
-        return typical_distance(self.network) if self.domain == "space" else self.radius
+        return typical_distance(self.network) if isinstance(self.domain, Space) else self.domain.radius
 
     @property
     def is_large(self) -> bool:
@@ -64,7 +65,7 @@ class Problem:
 
     def norms(self, points: np.ndarray) -> np.ndarray:
         """The gradient norms (m,) at points of the search."""
-        return scaled_norms(self.network, points, self.search_domain, self.radius, self.tangential)
+        return scaled_norms(self.network, points, self.search_domain)
 
     def best_first(self, points: np.ndarray) -> np.ndarray:
         """Points of the search in falling order of their gradient norms."""
@@ -76,26 +77,26 @@ class Problem:
 
     def best_of_domain(self, points: np.ndarray) -> tuple[float, np.ndarray]:
         """The same for points (m, d) of the domain."""
-        norms = scaled_norms(self.one.network, points, self.domain, self.radius, self.tangential)
+        norms = scaled_norms(self.one.network, points, self.domain)
         winner = int(norms.argmax())
         return float(norms[winner]), points[winner]
 
     def lowered(self, points: np.ndarray) -> np.ndarray:
         """Points (m, d) of the domain in the search's coordinates."""
         basis = self.searched.basis
-        return points if basis is None else into(points @ basis, self.search_domain, self.radius)
+        return points if basis is None else self.search_domain.project(points @ basis)
 
     def lifted(self, points: np.ndarray) -> np.ndarray:
         """Points (m, d) of the domain for points of the search; the ball and the sphere are not left by rounding."""
-        basis = self.searched.basis
+        basis, radius = self.searched.basis, self.domain.radius
         if basis is not None:
             lifted = points @ basis.T
-            if self.domain == "sphere":
+            if isinstance(self.domain, Sphere):
                 outward = np.random.default_rng(0).standard_normal(len(basis))
                 for _ in range(2):  # once more for what rounding left
                     outward -= basis @ (basis.T @ outward)
                 outward /= np.linalg.norm(outward)
-                sizes = np.minimum(lengths(lifted)[:, None], self.radius)
-                lifted = lifted + np.sqrt((self.radius - sizes) * (self.radius + sizes)) * outward
+                sizes = np.minimum(lengths(lifted)[:, None], radius)
+                lifted = lifted + np.sqrt((radius - sizes) * (radius + sizes)) * outward
             points = lifted
-        return into(points, self.domain, self.radius)
+        return self.domain.project(points)

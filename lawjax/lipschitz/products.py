@@ -13,7 +13,7 @@ import numpy as np
 
 from lawjax import activations
 from lawjax.lipschitz.domains import check_single
-from lawjax.lipschitz.evaluate import lengths
+from lawjax.lipschitz.vectors import lengths
 from lawjax.network import TwoLayer
 
 

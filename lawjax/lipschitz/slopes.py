@@ -24,6 +24,7 @@ import numpy as np
 
 from lawjax import activations
 from lawjax.lipschitz import doubled, verified
+from lawjax.lipschitz.domains import Domain, Space, Sphere
 from lawjax.network import TwoLayer
 
 _MARGIN = 1e-9  # by which caps must be apart, or inside each other, to count: far above the rounding of inner products
@@ -35,7 +36,7 @@ _SMOOTH_SLACK = 1e-12  # added to slope intervals that are computed, and not kno
 _TURNING = {"tanh": (0.0,), "softplus": (), "gelu": (-math.sqrt(2.0), math.sqrt(2.0))}  # where psi'' = 0
 
 
-def slope_intervals(network: TwoLayer, domain: str = "space", radius: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def slope_intervals(network: TwoLayer, domain: Domain = Space()) -> tuple[np.ndarray, np.ndarray]:
     """Float64 vectors alpha, beta (k,) with alpha_l <= psi' <= beta_l wherever neuron l gets on the domain.
 
     On the ball and the sphere a neuron with |b_l| >= R ||w_l|| never crosses its kink: its slope is known; with a
@@ -48,12 +49,12 @@ def slope_intervals(network: TwoLayer, domain: str = "space", radius: float = 1.
     alpha, beta = np.full(len(b), low), np.full(len(b), high)
     if psi.slope_interval is not None:
         beta[(a == 0) | ~W.any(1)] = low
-    if domain == "space":
+    if isinstance(domain, Space):
         return alpha, beta
     if psi.has_kink:
-        sides = sides_of_ball(W, b, radius)
+        sides = sides_of_ball(W, b, domain.radius)
         return np.where(sides > 0, beta, alpha), np.where(sides < 0, alpha, beta)
-    reach = verified.up(radius * verified.row_norms(W))
+    reach = verified.up(domain.radius * verified.row_norms(W))
     if psi.name in _TURNING:
         rounding = 1e-15 * (np.abs(b) + reach)
         ends = np.stack([b - reach - rounding, b + reach + rounding])
@@ -79,15 +80,16 @@ def sides_of_ball(W: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:
     return sides
 
 
-def thin_caps(network: TwoLayer, radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def thin_caps(network: TwoLayer, sphere: Sphere) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The neurons (m,) whose kinks cut thin caps off the sphere, bounds on the sines of their angles, slopes outside.
 
     In a cap of angle phi a neuron's own gradient has a part of at most |a_l| ||w_l|| sin phi along the sphere.
     """
     W, b = np.asarray(network.W, np.float64), np.asarray(network.b, np.float64)
     low, high = activations.get(network.activation).sides
+    radius = sphere.radius
     reach = radius * verified.row_norms(W)
-    alpha, beta = slope_intervals(network, "sphere", radius)
+    alpha, beta = slope_intervals(network, sphere)
     thin = np.flatnonzero((np.abs(b) >= math.sqrt(1.0 - _THIN**2) * reach) & (alpha < beta))
     zero = np.zeros(len(thin))
     square = doubled.multiply(doubled.dot(W[thin], W[thin]), doubled.times(zero + radius, zero + radius))
@@ -131,17 +133,17 @@ class Caps(NamedTuple):
     outside: np.ndarray
 
 
-def cases(network: TwoLayer, radius: float = 1.0) -> list[Case]:
+def cases(network: TwoLayer, domain: Domain = Sphere()) -> list[Case]:
     """The cases that pairs of caps make, in order; none where no two caps are apart.
 
     Args:
         network: one network of a piecewise-linear psi.
-        radius: of the sphere.
+        domain: a sphere, or a ball: what is apart on the one is apart in the other.
     """
     k = network.n_neurons
     if not activations.get(network.activation).has_kink or k > _LARGEST:
         return []
-    caps = caps_of(network, radius)
+    caps = caps_of(network, domain.radius)
     cosines = caps.normals @ caps.normals.T
     sines = np.sqrt(1.0 - caps.heights**2)
     both = np.multiply.outer(caps.exist, caps.exist)
@@ -160,7 +162,7 @@ def cases(network: TwoLayer, radius: float = 1.0) -> list[Case]:
         on_cap[place, leaders[:place]] = -1
         on_cap[place, leader] = 1
     on_cap[-1, leaders] = -1
-    return list(_known(network, radius, caps, leaders, on_cap))
+    return list(_known(network, domain, caps, leaders, on_cap))
 
 
 def caps_of(network: TwoLayer, radius: float) -> Caps:
@@ -178,11 +180,11 @@ def caps_of(network: TwoLayer, radius: float) -> Caps:
     return Caps(normals, np.where(exist, np.abs(heights), 0.0), exist, inside, outside)
 
 
-def _known(network: TwoLayer, radius: float, caps: Caps, leaders: np.ndarray, on_cap: np.ndarray) -> Iterator[Case]:
-    alpha, beta = slope_intervals(network, "sphere", radius)
+def _known(network: TwoLayer, domain: Domain, caps: Caps, leaders: np.ndarray, on_cap: np.ndarray) -> Iterator[Case]:
+    alpha, beta = slope_intervals(network, domain)
     own = np.where(on_cap > 0, caps.inside, caps.outside)
     low, high = np.where(on_cap == 0, alpha, own), np.where(on_cap == 0, beta, own)
-    along = _least_along(network, radius, caps, leaders, low[:-1], high[:-1])
+    along = _least_along(network, domain.radius, caps, leaders, low[:-1], high[:-1])
     for place, leader in enumerate(leaders):
         yield Case(int(leader), low[place], high[place], float(along[place]))
     yield Case(-1, low[-1], high[-1], 0.0)

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from lawjax import activations
-from lawjax.lipschitz.evaluate import into, lengths
 from lawjax.lipschitz.free import heights, polished
 from lawjax.lipschitz.problem import Problem
+from lawjax.lipschitz.vectors import lengths
 from lawjax.network import TwoLayer
 
 _SAMPLE_WORK = (3e6, 3e5)  # random points, times entries of W, of a small and a large network
@@ -39,7 +39,7 @@ def explored(problem: Problem, points: np.ndarray) -> np.ndarray:
     count = int(np.clip(_SAMPLE_WORK[problem.is_large] / problem.network.W.size, *_SAMPLES))
     scales = problem.typical * 10.0 ** random.uniform(-2, 3, count)
     drawn = _drawn(scales, problem.network.dimension, random)
-    points = np.concatenate([points, into(drawn, problem.search_domain, problem.radius)])
+    points = np.concatenate([points, problem.search_domain.project(drawn)])
     for _ in range(_ROUNDS):
         points = np.concatenate([points, _wandered(problem, points, random)])
         points = np.concatenate([points, *_followed(problem, points)])
@@ -48,7 +48,7 @@ def explored(problem: Problem, points: np.ndarray) -> np.ndarray:
 
 def _wandered(problem: Problem, points: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """The ends of walks, half of which start from the best points, and half from others, be they good or bad."""
-    network, domain, radius = problem.network, problem.search_domain, problem.radius
+    network, domain = problem.network, problem.search_domain
     moves = _WALK_WORK / (4.0 * network.W.size * _WALK)  # of all walkers in one step
     count = int(np.clip(moves / _FEWEST_MOVES, 1, _WALKERS))
     points = _distinct(problem, points)
@@ -59,8 +59,8 @@ def _wandered(problem: Problem, points: np.ndarray, random: np.random.Generator)
         scales = reach[:, None] * 10.0 ** random.uniform(-4, 0, (count, _FREE))
         free = _drawn(scales, network.dimension, random)
         tried = np.concatenate([free, _crossing(network, walkers, int(moves / count), random)], axis=1)
-        ends = np.concatenate([walkers[:, None], into(walkers[:, None] + tried, domain, radius)], axis=1)
-        norms = heights(network, ends.reshape(-1, network.dimension), problem.tangential).reshape(ends.shape[:2])
+        ends = np.concatenate([walkers[:, None], domain.project(walkers[:, None] + tried)], axis=1)
+        norms = heights(network, ends.reshape(-1, network.dimension), domain.tangential).reshape(ends.shape[:2])
         walkers = ends[np.arange(count), np.where(np.isfinite(norms), norms, -np.inf).argmax(1)]
     return walkers
 
@@ -99,11 +99,11 @@ def _crossing(network: TwoLayer, walkers: np.ndarray, count: int, random: np.ran
 
 def _followed(problem: Problem, points: np.ndarray) -> Iterator[np.ndarray]:
     """Where the best points lead, and the maxima to which the best of these ends lead."""
-    network, domain, radius = problem.network, problem.search_domain, problem.radius
+    network, domain = problem.network, problem.search_domain
     for most, iterations in _FOLLOWED:
         count = int(np.clip(_FOLLOW_WORK / (iterations * network.W.size), 1, most))
         points = _distinct(problem, points)[:count]
-        points = into(polished(network, points, domain, radius, problem.tangential, iterations), domain, radius)
+        points = domain.project(polished(network, points, domain, iterations))
         yield points
 
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from lawjax import activations
 from lawjax.errors import UserError
-from lawjax.lipschitz.evaluate import into, lengths
+from lawjax.lipschitz.domains import Space, Sphere
 from lawjax.lipschitz.pairs import kink_bound, pair_bound
 from lawjax.lipschitz.problem import Problem
+from lawjax.lipschitz.vectors import lengths
 
 _PAIRED = 500  # of the points given, between which the steepest pair is looked for
 _BETWEEN = 400  # points tried between the steepest pair
@@ -22,21 +23,21 @@ def starting_points(problem: Problem) -> np.ndarray:
     preimages = problem.searched.preimages
     along, with_biases = np.split(preimages / lengths(preimages)[:, None], 2)
     near = preimages[len(along) :]
-    domain, radius = problem.search_domain, problem.radius
-    if domain == "space":
+    domain, radius = problem.search_domain, problem.domain.radius
+    if isinstance(domain, Space):
         points = [1000.0 * problem.typical * along, near]
     else:
-        points = [radius * along, radius * with_biases, into(near, domain, radius), _in_caps(problem)]
+        points = [radius * along, radius * with_biases, domain.project(near), _in_caps(problem)]
     if not activations.get(problem.network.activation).has_kink:
         points.append(_on_hyperplanes(problem))
-    if problem.domain == "sphere" and not problem.is_large:
-        points.append(problem.lowered(kink_bound(problem.one.network, radius).witness[None]))
+    if isinstance(problem.domain, Sphere) and not problem.is_large:
+        points.append(problem.lowered(kink_bound(problem.one.network, problem.domain).witness[None]))
     return np.concatenate(points)
 
 
 def _in_caps(problem: Problem) -> np.ndarray:
     """(m, d) points in the caps of the strongest neurons: their middles, and from there towards the rim."""
-    network, radius = problem.network, problem.radius
+    network, radius = problem.network, problem.domain.radius
     if not activations.get(network.activation).has_kink:
         return np.zeros((0, network.dimension))
     norms = lengths(network.W)
@@ -53,7 +54,7 @@ def _in_caps(problem: Problem) -> np.ndarray:
     for share in _RIMS:
         sines = np.minimum(share * np.sqrt((1.0 - heights) * (1.0 + heights)), 1.0)[:, None]
         points.append(np.sqrt(1.0 - sines**2) * normals + sines * aside)
-    return into(radius * np.concatenate(points), problem.search_domain, radius)
+    return problem.search_domain.project(radius * np.concatenate(points))
 
 
 def _on_hyperplanes(problem: Problem) -> np.ndarray:
@@ -66,7 +67,7 @@ def _on_hyperplanes(problem: Problem) -> np.ndarray:
     with np.errstate(over="ignore"):
         points = [((t - network.b[strongest]) / norms[strongest])[:, None] * normals for t in _SIDES]
     found = np.concatenate(points)
-    return into(found[np.isfinite(found).all(1)], problem.search_domain, problem.radius)
+    return problem.search_domain.project(found[np.isfinite(found).all(1)])
 
 
 def placed(problem: Problem, given: np.ndarray) -> np.ndarray:
@@ -80,8 +81,8 @@ def placed(problem: Problem, given: np.ndarray) -> np.ndarray:
         raise UserError(f"points must have the networks' dimension {one.network.dimension}, not {given.shape[1]}.")
     with np.errstate(over="ignore", under="ignore"):
         points = np.ldexp(given, one.stretch)
-    points = into(points[np.isfinite(points).all(1) & points.any(1)], problem.domain, problem.radius)
-    if problem.domain != "sphere" and len(points) > 1:
+    points = problem.domain.project(points[np.isfinite(points).all(1) & points.any(1)])
+    if not isinstance(problem.domain, Sphere) and len(points) > 1:
         _, i, j = pair_bound(one.network, points[:_PAIRED])
         shares = np.random.default_rng(4).uniform(size=_BETWEEN)[:, None]
         points = np.concatenate([points, points[i] + shares * (points[j] - points[i])])

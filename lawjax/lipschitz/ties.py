@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 
 from lawjax import activations
-from lawjax.lipschitz.evaluate import lengths
+from lawjax.lipschitz.vectors import lengths
 from lawjax.network import TwoLayer
 
 Tie = tuple[int, int, int]

@@ -23,7 +23,8 @@ from lawjax import activations, arguments
 from lawjax.errors import UserError
 from lawjax.lipschitz.ascents import ascents
 from lawjax.lipschitz.climb import LINES, ROUNDS, climb, corner_points
-from lawjax.lipschitz.evaluate import into, scaled_norms
+from lawjax.lipschitz.domains import Space, Sphere
+from lawjax.lipschitz.evaluate import scaled_norms
 from lawjax.lipschitz.problem import Problem
 from lawjax.lipschitz.smooth import explored
 from lawjax.lipschitz.starts import placed, starting_points
@@ -87,7 +88,7 @@ def witnesses(
     Args:
         problems: networks of any shapes, each with a domain.
         search: how hard to look.
-        hints: a point of the domain for each problem that is known to be good.
+        hints: points (m, d) of the domain for each problem that are known to be good.
     """
     candidates = [starting_points(problem) for problem in problems]
     found = [problem.best(points) for problem, points in zip(problems, candidates, strict=True)]
@@ -100,7 +101,7 @@ def witnesses(
 
     for i, problem in enumerate(problems):
         given = None if search.points is None else placed(problem, search.points)
-        for points in (given, problem.known, None if hints is None else hints[i][None]):
+        for points in (given, problem.known, None if hints is None else hints[i]):
             if points is not None and len(points):
                 offer(i, problem.best_of_domain(points))
                 best = problem.best_first(problem.lowered(points))[:_OF_GIVEN]
@@ -114,14 +115,15 @@ def witnesses(
     for i in filter(is_open, still):
         offer(i, problems[i].best(_further(problems[i], candidates[i])))
     return [
-        _to_the_rim(problem, point) if problem.tangential else point
+        _to_the_rim(problem, point) if problem.domain.tangential else point
         for problem, (_, point) in zip(problems, found, strict=True)
     ]
 
 
 def _to_the_rim(problem: Problem, point: np.ndarray) -> np.ndarray:
     """The best point of the great circle through the gradient: in a cell the part along the sphere still grows."""
-    radius = problem.radius
+    sphere = problem.domain
+    radius = sphere.radius
     towards = problem.one.network.gradient(point)
     towards = towards - (towards @ (point / radius)) * (point / radius)
     size = np.linalg.norm(towards)
@@ -132,8 +134,8 @@ def _to_the_rim(problem: Problem, point: np.ndarray) -> np.ndarray:
     while reach > _NEAR_RIM:
         angles = np.append(angle, angle + reach * np.linspace(-1.0, 1.0, 201))
         circle = np.multiply.outer(np.cos(angles), point) + np.multiply.outer(np.sin(angles), towards)
-        circle = into(circle, "sphere", radius)
-        norms = scaled_norms(problem.one.network, circle, "sphere", radius, True)
+        circle = sphere.project(circle)
+        norms = scaled_norms(problem.one.network, circle, sphere)
         angle, reach = float(angles[norms.argmax()]), reach / 50.0
     best = np.flatnonzero(norms >= norms.max() * (1.0 - _NEAR_RIM))  # in the middle of the best, float64 is sure
     return np.asarray(circle[best[len(best) // 2]])
@@ -141,18 +143,18 @@ def _to_the_rim(problem: Problem, point: np.ndarray) -> np.ndarray:
 
 def _further(problem: Problem, points: np.ndarray) -> np.ndarray:
     """The points and those of the last searches, as far as the network's size allows."""
-    network, typical, domain, radius = problem.network, problem.typical, problem.search_domain, problem.radius
+    network, typical, domain = problem.network, problem.typical, problem.search_domain
     k, d = network.W.shape
     psi = activations.get(network.activation)
     if not psi.has_kink:
-        grows_without_end = domain == "space" and psi.slope_interval is None
+        grows_without_end = isinstance(domain, Space) and psi.slope_interval is None
         return points if grows_without_end else explored(problem, points)
     corners = int(min(_CORNERS, _CORNER_WORK / (100.0 * k * d * (d + 8.0))))
     if corners and d <= _CORNER_DIMENSION:
-        points = np.concatenate([points, corner_points(network, corners, domain, radius)])
-        if domain == "space":  # cells that reach to infinity meet in rays there, where biases no longer count
+        points = np.concatenate([points, corner_points(network, corners, domain)])
+        if isinstance(domain, Space):  # cells that reach to infinity meet in rays there, where biases no longer count
             through_zero = TwoLayer(network.W, 0.0 * network.b, network.a, 0.0, network.activation)
-            rays = corner_points(through_zero, corners, "sphere")
+            rays = corner_points(through_zero, corners, Sphere())
             points = np.concatenate([points, *(typical * far * rays for far in _FAR)])
     work = 40.0 * LINES * k * d
     climb_work = _CLIMB_WORK[problem.is_large]
@@ -160,4 +162,4 @@ def _further(problem: Problem, points: np.ndarray) -> np.ndarray:
     searches = int(np.clip(climb_work / (10.0 * work), 1, _FEW if is_complete else _MANY))
     rounds = int(np.clip(climb_work / (searches * work), 0, ROUNDS))
     starts = problem.best_first(points)[:searches]
-    return np.concatenate([points, climb(network, starts, domain, radius, problem.tangential, rounds)])
+    return np.concatenate([points, climb(network, starts, domain, rounds)])

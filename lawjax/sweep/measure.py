@@ -21,7 +21,8 @@ from lawjax.lipschitz import (
     path_product,
     spectral_product,
 )
-from lawjax.lipschitz.evaluate import gradient_norms, into
+from lawjax.lipschitz.domains import Space, Sphere
+from lawjax.lipschitz.evaluate import gradient_norms
 from lawjax.network import TwoLayer
 from lawjax.sweep.grid import NetworkId
 
@@ -83,7 +84,7 @@ def _probed(network: TwoLayer, name: NetworkId, config: ProbeConfig) -> _Probed:
         probes, climbed = _probe(padded, keys.probe_key(*name), np.asarray(network.dimension, network.W.dtype), config)
     witness, end = (np.asarray(found.witness)[None, : network.dimension] for found in (probes, climbed))
     proxy = float(gradient_norms(network, witness)[0])
-    ascent = float(gradient_norms(network, into(end.astype(np.float64), "sphere"), "sphere")[0])
+    ascent = float(gradient_norms(network, Sphere().project(end.astype(np.float64)), Sphere())[0])
     estimates = {
         "proxy": proxy or float(probes.maximum),
         "linear_part": float(probes.linear_part),
@@ -123,9 +124,9 @@ def bracket_columns(networks: Mapping[NetworkId, TwoLayer], config: ProbeConfig)
 
 def _bounds(networks: Sequence[TwoLayer], probed: Sequence[_Probed | None]) -> list[dict[str, float | None]]:
     with keys.settled():
-        found = brackets(networks, ("space", "sphere"))
+        found = brackets(networks, (Space(), Sphere()))
     rows: list[dict[str, float | None]] = []
-    for space, sphere, shown in zip(found["space"], found["sphere"], probed, strict=True):
+    for space, sphere, shown in zip(found[Space()], found[Sphere()], probed, strict=True):
         on_sphere = max(sphere.lower, shown.on_sphere if shown else 0.0)
         anywhere = max(space.lower, on_sphere, shown.anywhere if shown else 0.0)
         rows.append(dict(zip(BRACKETS, (anywhere, space.upper, on_sphere, sphere.upper), strict=True)))
