@@ -6,8 +6,6 @@ slab to slab, and what is followed from there are the best points of the whole s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from lawjax import activations
@@ -28,8 +26,9 @@ _LINES = 16  # of a step, parallel to hyperplanes, at most
 _MOST_KEPT = 100  # hyperplanes to which a line is parallel
 _SIDES = (0.0, -1.5, 1.5, -5.0, 5.0)  # pre-activations at which a neuron is met
 _FARTHEST = 1e100
-_FOLLOWED = ((96, 30), (12, 500))  # points, and the iterations of L-BFGS from each of them
-_FOLLOW_WORK = 3e8  # iterations of a round, times entries of W, at most
+_FOLLOWED = (96, 30)  # points of a round, and the iterations of L-BFGS from each of them
+_TO_THE_END = (24, 500)  # the same at last, from the best of all
+_FOLLOW_WORK = 3e8  # all iterations, times entries of W, at most
 _SAME = 1e-9  # relative distance of the gradient norms at one point found twice
 
 
@@ -42,8 +41,8 @@ def explored(problem: Problem, points: np.ndarray) -> np.ndarray:
     points = np.concatenate([points, problem.search_domain.project(drawn)])
     for _ in range(_ROUNDS):
         points = np.concatenate([points, _wandered(problem, points, random)])
-        points = np.concatenate([points, *_followed(problem, points)])
-    return points
+        points = np.concatenate([points, _followed(problem, points, *_FOLLOWED)])
+    return np.concatenate([points, _followed(problem, points, *_TO_THE_END)])
 
 
 def _wandered(problem: Problem, points: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -97,14 +96,12 @@ def _crossing(network: TwoLayer, walkers: np.ndarray, count: int, random: np.ran
     return (steps[..., None] * lines[:, :, None]).reshape(len(walkers), -1, d)
 
 
-def _followed(problem: Problem, points: np.ndarray) -> Iterator[np.ndarray]:
-    """Where the best points lead, and the maxima to which the best of these ends lead."""
+def _followed(problem: Problem, points: np.ndarray, most: int, iterations: int) -> np.ndarray:
+    """Where the best points lead in so many iterations."""
     network, domain = problem.network, problem.search_domain
-    for most, iterations in _FOLLOWED:
-        count = int(np.clip(_FOLLOW_WORK / (iterations * network.W.size), 1, most))
-        points = _distinct(problem, points)[:count]
-        points = domain.project(polished(network, points, domain, iterations))
-        yield points
+    count = int(np.clip(_FOLLOW_WORK / (iterations * network.W.size), 1, most))
+    best = _distinct(problem, points)[:count]
+    return domain.project(polished(network, best, domain, iterations))
 
 
 def _distinct(problem: Problem, points: np.ndarray) -> np.ndarray:
