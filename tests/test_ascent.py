@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lawjax.errors import UserError
-from lawjax.lipschitz import ascend, max_random_gradient
+from lawjax.lipschitz import Sphere, ascend, max_random_gradient
 from lawjax.network import TwoLayer
 
 KEY = jax.random.key(0)
@@ -50,7 +50,7 @@ def test_against_the_arcs_of_a_circle(activation):
     for seed in range(8):
         network = random_network(seed, 10, 2, activation, bias=0.5)
         for tangential, supremum in zip((False, True), circle_suprema(network), strict=True):
-            value = float(ascend(network, KEY, tangential=tangential).value)
+            value = float(ascend(network, KEY, sphere=Sphere(tangential=tangential)).value)
             assert value <= supremum * (1 + 1e-5)
             ratios.append(value / supremum)
     assert sorted(ratios)[1] > 0.98, "one arc of a thousandth of the circle may be missed"
@@ -59,7 +59,7 @@ def test_against_the_arcs_of_a_circle(activation):
 @pytest.mark.parametrize("tangential", [False, True])
 def test_caps_are_found_where_probes_see_nothing(tangential):
     network, supremum = caps(40, 100), np.sqrt(19.0) if tangential else 10.0
-    value = ascend(network, KEY, tangential=tangential).value
+    value = ascend(network, KEY, sphere=Sphere(tangential=tangential)).value
     assert 0.97 * supremum < value <= supremum * (1 + 1e-5)
 
 
@@ -76,7 +76,7 @@ def test_it_climbs_where_the_plain_gradient_stands_still():
 def test_the_reference_network_stays_below_its_certificate():
     """(d, k) = (100, 300): 1.35281 is a certified upper bound on Lip on R^d."""
     network = random_network(0, 300, 100)
-    unit, far = ascend(network, KEY).value, ascend(network, KEY, radius=10.0).value
+    unit, far = ascend(network, KEY).value, ascend(network, KEY, sphere=Sphere(10.0)).value
     assert 1.1 < unit <= 1.3529
     assert 1.18 < far <= 1.3529, "far out the biases matter less, so that more sign patterns occur"
 
@@ -86,7 +86,7 @@ def test_the_reference_network_stays_below_its_certificate():
 def test_the_witness_has_the_value(activation, tangential):
     network = random_network(7, 20, 6, activation)
     radius = 1.0 if tangential else 2.5
-    found = ascend(network, KEY, steps=30, tangential=tangential, radius=radius)
+    found = ascend(network, KEY, steps=30, sphere=Sphere(radius, tangential))
     x = np.asarray(found.witness, np.float64)
     assert np.linalg.norm(x) == pytest.approx(radius, rel=1e-6)
     gradient = network.astype(np.float64).gradient(x)
@@ -101,7 +101,7 @@ def test_quadratics_have_the_suprema_of_their_eigenvalues(seed):
     """f = x . T x: 2 max |lambda| in full, lambda_max - lambda_min in the sphere (section 3.4, p = 2)."""
     network = random_network(seed, 7, 5, "power:2", bias=0.0)
     eigenvalues = np.linalg.eigvalsh((network.W.T * network.a) @ network.W)
-    full, tangential = (float(ascend(network, KEY, tangential=t).value) for t in (False, True))
+    full, tangential = (float(ascend(network, KEY, sphere=Sphere(tangential=t)).value) for t in (False, True))
     assert full == pytest.approx(2 * np.abs(eigenvalues).max(), rel=0.01)
     assert tangential == pytest.approx(eigenvalues[-1] - eigenvalues[0], rel=0.01)
 
@@ -111,7 +111,7 @@ def test_quadratics_have_the_suprema_of_their_eigenvalues(seed):
 def test_one_neuron(activation, supremum, tangential):
     """|a| ||w|| max |psi'|, in the sphere at a right angle to w."""
     network = TwoLayer(W=[[3.0, 4.0, 0.0]], b=[0.0], a=[2.0], activation=activation)
-    value = float(ascend(network, KEY, tangential=tangential).value)
+    value = float(ascend(network, KEY, sphere=Sphere(tangential=tangential)).value)
     assert 0.99 * supremum < value <= supremum * (1 + 1e-5)
 
 
@@ -140,10 +140,11 @@ def test_padding_in_a_stack_changes_nothing():
     stack = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[f.padded(16, 8) for f in networks])
     dimensions = jnp.array([f.dimension for f in networks])
     for tangential in (False, True):
-        search = jax.jit(jax.vmap(lambda f, key, d, t=tangential: ascend(f, key, 64, 30, tangential=t, dimension=d)))
+        sphere = Sphere(tangential=tangential)
+        search = jax.jit(jax.vmap(lambda f, key, d, sphere=sphere: ascend(f, key, 64, 30, sphere, dimension=d)))
         together = search(stack, keys, dimensions)
         for i, network in enumerate(networks):
-            alone = ascend(network, keys[i], 64, 30, tangential=tangential)
+            alone = ascend(network, keys[i], 64, 30, sphere)
             np.testing.assert_allclose(together.value[i], alone.value, rtol=1e-4, atol=1e-6)
             assert not together.witness[i, network.dimension :].any()
 
@@ -174,9 +175,9 @@ def test_mistakes_are_named():
         "n_starts": {"n_starts": 0},
         "steps": {"steps": 0},
         "dimension": {"dimension": 0},
-        "radius": {"radius": 0.0},
         "shape": {"starts": np.ones((2, 4))},
         "zero": {"starts": np.zeros((2, 3))},
+        "sphere": {"sphere": "sphere"},
     }.items():
         with pytest.raises(UserError, match=message):
             ascend(network, KEY, **arguments)

@@ -179,10 +179,9 @@ CALLS = {
         "key": ("key", KEY),
         "n_starts": ("whole", 2),
         "steps": ("whole", 2),
-        "tangential": ("flag", False),
+        "sphere": ("sphere", lipschitz.Sphere()),
         "dimension": ("optional whole", 3),
         "starts": ("optional points", X),
-        "radius": ("positive", 1.0),
     },
     lipschitz.max_random_gradient: {
         **OF_NETWORK,

@@ -20,6 +20,7 @@ import numpy as np
 
 from lawjax import activations, arguments
 from lawjax.errors import UserError
+from lawjax.lipschitz.domains import Sphere
 from lawjax.lipschitz.gradients import as_single_network, check_dimension, normal_points, norms
 from lawjax.network import TwoLayer
 
@@ -84,20 +85,19 @@ def _geometric(ends: tuple[float, float], fraction: Array) -> Array:
     return first * (last / first) ** fraction
 
 
-@functools.partial(jax.jit, static_argnames=("n_starts", "steps", "tangential"))
+@functools.partial(jax.jit, static_argnames=("n_starts", "steps"))
 def _ascend(
     network: TwoLayer,
     key: Array,
+    sphere: Sphere,
     extra_starts: Array | None,
     n_starts: int,
     steps: int,
-    tangential: bool,
     dimension: Any,
-    radius: Any,
 ) -> Ascent:
     psi = activations.get(network.activation)
     W, b, a = network.W, network.b, network.a
-    radius = jnp.asarray(radius, W.dtype)
+    radius = jnp.asarray(sphere.radius, W.dtype)
     points = _starts(network, key, n_starts, dimension)
     if extra_starts is not None:
         points = jnp.concatenate([points, _unit(extra_starts)])
@@ -123,7 +123,7 @@ def _ascend(
 
     def rows_of(slopes: Array, coefficients: Array, points: Array) -> Array:
         gradients = (slopes * coefficients[None, :]) @ W
-        return _tangential(gradients, points) if tangential else gradients
+        return _tangential(gradients, points) if sphere.tangential else gradients
 
     def objective(points: Array, sharpness: Array) -> tuple[Array, Array]:
         pre_activations = radius * (points @ W.T) + b[None, :]
@@ -162,15 +162,15 @@ def ascend(
     key: Array,
     n_starts: int = 64,
     steps: int = 100,
-    tangential: bool = False,
+    sphere: Sphere = Sphere(),
+    *,
     dimension: Any = None,
     starts: Array | None = None,
-    radius: Any = 1.0,
 ) -> Ascent:
     """The largest gradient norm that projected gradient ascent finds on a sphere around 0, with the point.
 
     The full gradient norm is a lower estimate of Lip on R^d, often a better one on a larger sphere, where biases matter
-    less. With `tangential` it is one of G_T = sup over the unit sphere of ||(I - x x^T) grad f(x)||, for which
+    less. Along the sphere it is one of G_T = sup over the unit sphere of ||(I - x x^T) grad f(x)||, for which
     G_T <= Lip on S^{d-1} <= (pi/2) G_T (section 1). Both up to rounding; a point within rounding of a kink never
     counts. The value is never below that of the best start.
 
@@ -182,22 +182,19 @@ def ascend(
         key: a JAX key for the random starts.
         n_starts: how many; a quarter of them along +-w_l of the neurons with the largest |a_l| ||w_l||.
         steps: evaluations of each start and its successors, at least one.
-        tangential: measure the part of the gradient in the sphere.
+        sphere: where, and whether the part of the gradient along it is measured.
         dimension: the true d, a number or a scalar array, where the network carries zero columns as padding (`padded`).
         starts: (m, d), further starts, such as training points; scaled to the sphere, zero in padded coordinates.
-        radius: of the sphere, a number or a scalar array.
 
     Raises:
-        UserError: a stack without `jax.vmap`, fewer than one start or step, starts of another shape, a start at 0, a
-            radius that is not positive, a dimension the network does not have, gradients that may be too large or too
+        UserError: a stack without `jax.vmap`, fewer than one start or step, starts of another shape, a start at 0,
+            another domain, a dimension the network does not have, gradients that may be too large or too
             small for the precision.
     """
     arguments.whole("n_starts", n_starts)
     arguments.whole("steps", steps)
-    arguments.flag("tangential", tangential)
+    arguments.instance("The sphere", sphere, Sphere, "such as lawjax.Sphere(1.0)")
     arguments.key(key)
-    if not isinstance(radius, jax.core.Tracer):
-        radius = arguments.positive("The radius of the sphere", radius)
     network = as_single_network(network)
     if starts is not None:
         if not isinstance(starts, jax.core.Tracer):
@@ -206,4 +203,4 @@ def ascend(
                 raise UserError("starts must not be zero, and at least one: they are scaled to the sphere.")
             starts = starts / np.abs(starts).max(axis=1, keepdims=True)
         starts = jnp.asarray(starts).astype(network.W.dtype)
-    return _ascend(network, key, starts, n_starts, steps, tangential, check_dimension(network, dimension), radius)
+    return _ascend(network, key, sphere, starts, n_starts, steps, check_dimension(network, dimension))

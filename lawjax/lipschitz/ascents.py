@@ -17,7 +17,7 @@ import numpy as np
 
 from lawjax import activations
 from lawjax.lipschitz.ascent import ascend
-from lawjax.lipschitz.domains import Ball, Domain, Space, Sphere
+from lawjax.lipschitz.domains import Ball, Domain, Space, Sphere, with_radius
 from lawjax.lipschitz.free import ascend_freely
 from lawjax.lipschitz.patterns import PATTERNS, typical_distance
 from lawjax.lipschitz.problem import Problem
@@ -95,12 +95,11 @@ def _of_group(
         directions = np.stack([points / lengths(points)[:, None] for points in own]).astype(dtype)
         dimensions = np.array([problem.network.dimension for problem in group], dtype)
         witnesses = []
-        for number, of_sphere in enumerate(zip(*map(_radii, group), strict=True)):
-            arguments = (stack, directions, dimensions, np.array(of_sphere, dtype))
+        for number, radii in enumerate(zip(*map(_radii, group), strict=True)):
+            spheres = with_radius(Sphere(tangential=one.domain.tangential), np.array(radii, dtype))
+            arguments = (stack, spheres, directions, dimensions)
             random = jax.random.fold_in(key, number)
-            witnesses.append(
-                np.asarray(_on_sphere(arguments, random, starts, steps, one.domain.tangential, side_by_side))
-            )
+            witnesses.append(np.asarray(_on_sphere(arguments, random, starts, steps, side_by_side)))
         return np.stack(witnesses, axis=1)
 
 
@@ -118,18 +117,13 @@ def _radii(problem: Problem) -> list[float]:
     return [problem.typical * share for share in shares[: 1 if problem.is_large else None]]
 
 
-@functools.partial(jax.jit, static_argnames=("n_starts", "steps", "tangential", "side_by_side"))
+@functools.partial(jax.jit, static_argnames=("n_starts", "steps", "side_by_side"))
 def _on_sphere(
-    stacked: tuple[TwoLayer, Array, Array, Array],
-    key: Array,
-    n_starts: int,
-    steps: int,
-    tangential: bool,
-    side_by_side: bool,
+    stacked: tuple[TwoLayer, Sphere, Array, Array], key: Array, n_starts: int, steps: int, side_by_side: bool
 ) -> Array:
-    def of_one(arguments: tuple[TwoLayer, Array, Array, Array]) -> Array:
-        network, directions, dimension, radius = arguments
-        return ascend(network, key, n_starts, steps, tangential, dimension, directions, radius).witness
+    def of_one(arguments: tuple[TwoLayer, Sphere, Array, Array]) -> Array:
+        network, sphere, directions, dimension = arguments
+        return ascend(network, key, n_starts, steps, sphere, dimension=dimension, starts=directions).witness
 
     return jax.vmap(of_one)(stacked) if side_by_side else jax.lax.map(of_one, stacked)
 

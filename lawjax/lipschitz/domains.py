@@ -81,7 +81,9 @@ class _Round(Domain):
     radius: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the radius."""
+        """Check the radius, unless JAX traces it."""
+        if isinstance(self.radius, jax.core.Tracer):
+            return
         radius = arguments.positive("The radius of the ball or sphere", self.radius)
         if not 1.0 / _FAR <= radius <= _FAR:
             raise UserError(
@@ -103,7 +105,7 @@ class _Round(Domain):
     def stretched(self: _Own, exponent: int) -> _Own:
         """With 2^exponent times the radius."""
         with np.errstate(over="ignore", under="ignore"):
-            return _of_any_radius(self, float(np.ldexp(self.radius, exponent)))
+            return with_radius(self, float(np.ldexp(self.radius, exponent)))
 
     def __str__(self) -> str:
         return f"the {self.name} of radius {self.radius:g}"
@@ -161,8 +163,8 @@ class Sphere(_Round):
         return isinstance(other, Space) or self.radius <= other.radius
 
 
-def _of_any_radius(domain: _Own, radius: Any) -> _Own:
-    """The domain with another radius, be it beyond what users may ask for."""
+def with_radius(domain: _Own, radius: Any) -> _Own:
+    """The domain with another radius: a number, be it beyond what users may ask for, or an array of many."""
     other = copy.copy(domain)
     object.__setattr__(other, "radius", radius)
     return other
@@ -170,12 +172,12 @@ def _of_any_radius(domain: _Own, radius: Any) -> _Own:
 
 def ball_of(domain: Domain) -> Ball:
     """The ball of a sphere's radius."""
-    return _of_any_radius(Ball(), domain.radius)
+    return with_radius(Ball(), domain.radius)
 
 
 def sphere_of(domain: Domain) -> Sphere:
     """The sphere of a ball's radius."""
-    return _of_any_radius(Sphere(), domain.radius)
+    return with_radius(Sphere(), domain.radius)
 
 
 def along(sphere: Sphere) -> Sphere:
@@ -186,11 +188,11 @@ def along(sphere: Sphere) -> Sphere:
 
 
 jax.tree_util.register_pytree_node(Space, lambda _: ((), None), lambda *_: Space())
-jax.tree_util.register_pytree_node(Ball, lambda ball: ((ball.radius,), None), lambda _, r: _of_any_radius(Ball(), *r))
+jax.tree_util.register_pytree_node(Ball, lambda ball: ((ball.radius,), None), lambda _, r: with_radius(Ball(), *r))
 jax.tree_util.register_pytree_node(
     Sphere,
     lambda sphere: ((sphere.radius,), sphere.tangential),
-    lambda tangential, r: _of_any_radius(Sphere(tangential=tangential), *r),
+    lambda tangential, r: with_radius(Sphere(tangential=tangential), *r),
 )
 DOMAINS: dict[str, type[Domain]] = {kind.name: kind for kind in (Space, Ball, Sphere)}
 
