@@ -42,7 +42,7 @@ def small(power: int, count: int) -> str:
 
 def bracket_scale(network: TwoLayer) -> float:
     """A bound on the gradient that no cancelling lowers."""
-    power = int(network.activation.removeprefix("power:"))
+    power = int(network.activation.name.removeprefix("power:"))
     norms = np.linalg.norm(network.W, axis=1)
     return float((np.abs(network.a) * power * norms * (norms + np.abs(network.b)) ** (power - 1)).sum()) or 1.0
 

@@ -106,7 +106,7 @@ def rows_of(seeds: range, smooth: bool, certificates: bool, kinds: list[str] | N
                     yield {
                         "seed": seed,
                         "kind": kind,
-                        "activation": network.activation,
+                        "activation": network.activation.name,
                         "d": network.dimension,
                         "k": network.n_neurons,
                         "radius": radius,

@@ -178,7 +178,7 @@ def measure(construction: str, n: int, d: int, k: int, seed: int) -> dict[str, A
         network, error = built.network, built.fit_error
         failing = "; ".join(f"{each.statement} ({each.found})" for each in built.conditions if not each.holds)
         row = {"claimed": built.bound, "conditions": built.holds, "failing": failing}
-    quadratic = network.activation.startswith("power")
+    quadratic = network.activation.name.startswith("power")
     found = brackets([network], ("sphere",) if quadratic else ("space", "sphere"), search=SEARCH)
     for domain in ("space", "sphere"):
         bounds = found.get(domain, [None])[0]

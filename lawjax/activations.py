@@ -7,11 +7,18 @@ Functions follow their argument: NumPy arrays are computed by NumPy in their own
     (0.0, 1.0)
     >>> get("polynomial:1,0,2")(np.array(3.0))
     np.float64(19.0)
+
+One's own is a value, which goes wherever a name goes. Written with operators alone it is good for both kinds of arrays:
+
+    >>> softsign = Activation("softsign", lambda t: t / (1 + abs(t)), lambda t: 1 / (1 + abs(t)) ** 2, (0.0, 1.0))
+    >>> get(softsign) is softsign
+    True
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,11 +41,17 @@ class Activation:
     """A non-linearity psi: R -> R applied entry by entry.
 
     Attributes:
-        name: the name under which `get` finds it.
+        name: the name under which `get` finds it, or another one for one's own.
         function: psi.
-        slope: psi', with psi'(kink) = 0 from the left for piecewise-linear psi (as `jax.nn.relu` has it).
+        slope: psi', with psi'(kink) from the left for piecewise-linear psi (as `jax.nn.relu` has it).
         slope_interval: (alpha, beta) with alpha <= psi' <= beta almost everywhere; None where psi' is unbounded on R.
         coefficients: (c_0, ..., c_p) of a polynomial psi, None for all others.
+        turns: the points at which a smooth psi' turns from growing to falling or back; what is known of slopes on an
+            interval follows from them. None where they are not known, or psi is not smooth.
+        has_kink: whether psi' jumps at 0 and is constant on either side, its slopes being those of the interval.
+        is_homogeneous: whether psi(c t) = c psi(t) for c > 0.
+
+    What is proved of a network holds if these statements are true of psi; `get` tries them at some thousand points.
     """
 
     name: str
@@ -46,6 +59,28 @@ class Activation:
     slope: Callable[[Array], Array]
     slope_interval: tuple[float, float] | None
     coefficients: tuple[float, ...] | None = None
+    turns: tuple[float, ...] | None = None
+    has_kink: bool = False
+    is_homogeneous: bool = False
+
+    def __post_init__(self) -> None:
+        """Lists of numbers are taken as tuples."""
+        for name in ("slope_interval", "coefficients", "turns"):
+            given = getattr(self, name)
+            if given is not None:
+                object.__setattr__(self, name, tuple(float(number) for number in given))
+
+    def __str__(self) -> str:
+        """Its name."""
+        return self.name
+
+    def __repr__(self) -> str:
+        """Its name; the functions have none."""
+        return f"Activation({self.name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Those with a name of the program's are pickled by it."""
+        return (get, (self.name,)) if _is_known(self.name) else super().__reduce__()  # type: ignore[return-value]
 
     def __call__(self, t: Array) -> Array:
         """psi(t), of the shape of t."""
@@ -61,16 +96,6 @@ class Activation:
         """True where psi' takes finitely many values, so that gradients of networks are piecewise constant."""
         is_affine = self.coefficients is not None and self.slope_interval is not None
         return is_affine or self.has_kink
-
-    @property
-    def has_kink(self) -> bool:
-        """True where psi' jumps at 0 and is constant on either side."""
-        return self.name in ("relu", "leaky_relu", "abs")
-
-    @property
-    def is_homogeneous(self) -> bool:
-        """True where psi(c t) = c psi(t) for c > 0."""
-        return self.has_kink or self.name == "identity"
 
     @property
     def sides(self) -> tuple[float, float]:
@@ -132,21 +157,22 @@ def _step(t: Array, low: float, high: float) -> Array:
     return xp.where(t > 0, xp.ones_like(t) * high, xp.ones_like(t) * low)
 
 
+def _kinked(name: str, function: Callable[[Array], Array], low: float, high: float) -> Activation:
+    return Activation(name, function, lambda t: _step(t, low, high), (low, high), has_kink=True, is_homogeneous=True)
+
+
 _FIXED = (
-    Activation("identity", lambda t: t, lambda t: _xp(t).ones_like(t), (1.0, 1.0), (0.0, 1.0)),
-    Activation("relu", _relu, lambda t: _step(t, 0.0, 1.0), (0.0, 1.0)),
-    Activation(
-        "leaky_relu",
-        lambda t: _xp(t).where(t > 0, t, LEAKY_SLOPE * t),
-        lambda t: _step(t, LEAKY_SLOPE, 1.0),
-        (LEAKY_SLOPE, 1.0),
-    ),
-    Activation("abs", lambda t: abs(t), lambda t: _step(t, -1.0, 1.0), (-1.0, 1.0)),
-    Activation("tanh", lambda t: _xp(t).tanh(t), _tanh_slope, (0.0, 1.0)),
-    Activation("softplus", lambda t: _xp(t).logaddexp(t, 0.0), _sigmoid, (0.0, 1.0)),
-    Activation("gelu", _gelu, _gelu_slope, _GELU_SLOPES),
+    Activation("identity", lambda t: t, lambda t: _xp(t).ones_like(t), (1.0, 1.0), (0.0, 1.0), is_homogeneous=True),
+    _kinked("relu", _relu, 0.0, 1.0),
+    _kinked("leaky_relu", lambda t: _xp(t).where(t > 0, t, LEAKY_SLOPE * t), LEAKY_SLOPE, 1.0),
+    _kinked("abs", lambda t: abs(t), -1.0, 1.0),
+    Activation("tanh", lambda t: _xp(t).tanh(t), _tanh_slope, (0.0, 1.0), turns=(0.0,)),
+    Activation("softplus", lambda t: _xp(t).logaddexp(t, 0.0), _sigmoid, (0.0, 1.0), turns=()),
+    Activation("gelu", _gelu, _gelu_slope, _GELU_SLOPES, turns=(-math.sqrt(2.0), math.sqrt(2.0))),
 )
 _REGISTRY = {activation.name: activation for activation in _FIXED}
+_TRIED = np.concatenate([np.linspace(-8.0, 8.0, 2001), -np.logspace(0, 4, 50), np.logspace(0, 4, 50)])
+_STEP, _CLOSE = 1e-6, 1e-5  # of central differences, and how close they come to a slope of order one
 NAMES = (*_REGISTRY, "power:p", "polynomial:c0,c1,...")
 
 
@@ -181,12 +207,16 @@ def _polynomial(name: str, coefficients: tuple[float, ...]) -> Activation:
     )
 
 
-def get(name: str) -> Activation:
+def get(name: str | Activation) -> Activation:
     """The activation called `name`: a fixed one, `power:p` (t^p, 1 <= p <= 1000), `polynomial:c0,c1,...` (sum c_q t^q).
 
+    One's own comes back, once what it says of itself was tried at some thousand points.
+
     Raises:
-        UserError: the name is unknown or its parameters are not numbers.
+        UserError: the name is unknown or its parameters are not numbers; one's own is not what it says.
     """
+    if isinstance(name, Activation):
+        return _tried(name)
     if not isinstance(name, str):
         raise UserError(f"Unknown activation {arguments.shown(name)}: use the name of one of {', '.join(NAMES)}.")
     return _get(name)
@@ -209,3 +239,48 @@ def _get(name: str) -> Activation:
     except ValueError:
         pass
     raise UserError(f"Unknown activation {name!r}: use one of {', '.join(NAMES)}.")
+
+
+def _is_known(name: str) -> bool:
+    try:
+        return _get(name) is not None
+    except UserError:
+        return False
+
+
+@functools.cache
+def _tried(psi: Activation) -> Activation:
+    """The activation, once its statements held where they were tried."""
+    arguments.instance("The name of an activation", psi.name, str, "such as 'softsign'")
+    if _is_known(psi.name):
+        if _get(psi.name) != psi:
+            raise UserError(f"{psi.name!r} is the name of an activation that there is; give yours another one.")
+        return psi
+    t = _TRIED[np.abs(_TRIED) > 2.0 * _STEP]
+    try:
+        with np.errstate(all="ignore"):
+            values, slopes = psi.function(t), psi.slope(t)
+            central = (psi.function(t + _STEP) - psi.function(t - _STEP)) / (2.0 * _STEP)
+    except Exception as error:
+        raise UserError(f"{psi.name}: its functions fail for an array of numbers ({error}).") from None
+    for found in (values, slopes):
+        if not (isinstance(found, np.ndarray) and found.dtype == np.float64 and found.shape == t.shape):
+            raise UserError(
+                f"{psi.name}: its functions must make a NumPy array in float64 of one, as operators and numpy do, "
+                "and a JAX array of a JAX array."
+            )
+    size = 1.0 + np.abs(slopes) + np.abs(values) * 1e-4
+    if not (np.abs(central - slopes) <= _CLOSE * size).all():
+        worst = float(t[np.argmax(np.abs(central - slopes) / size)])
+        raise UserError(f"{psi.name}: at {worst:.6g} its slope is not the derivative of its function.")
+    low, high = (-math.inf, math.inf) if psi.slope_interval is None else psi.slope_interval
+    if not ((low <= slopes) & (slopes <= high)).all():
+        raise UserError(f"{psi.name}: a slope of {slopes[np.argmax(np.abs(slopes))]:.6g} is outside its interval.")
+    if psi.has_kink and not np.isin(slopes, (low, high)).all():
+        raise UserError(f"{psi.name}: with has_kink its slopes are {low} and {high} alone.")
+    if psi.turns is not None:
+        for first, last in itertools.pairwise((-math.inf, *sorted(psi.turns), math.inf)):
+            change = np.diff(psi.slope(np.sort(t[(first < t) & (t < last)])))
+            if (change > 1e-12).any() and (change < -1e-12).any():
+                raise UserError(f"{psi.name}: between {first:.6g} and {last:.6g} its slope turns, too.")
+    return psi

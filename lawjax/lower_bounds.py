@@ -339,7 +339,7 @@ def network_bounds(network: TwoLayer, dataset: Dataset) -> list[LowerBound]:
     if network.dimension != data.checked(dataset).d:
         raise UserError(f"The network takes points of dimension {network.dimension}, not {data.checked(dataset).d}.")
     bounds = [theorem4(dataset, network.n_neurons, *values_with_errors(network, data.float64(dataset).x))]
-    if activations.get(network.activation).has_kink:
+    if network.activation.has_kink:
         found = kink_bound(network)
         bounds.append(
             LowerBound("kinks", "Shmalo 2026", found.value, "G_T, the gradient along the sphere", "this one", True)

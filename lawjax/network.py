@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lawjax import activations, files
+from lawjax.activations import Activation
 from lawjax.errors import UserError
 
 Array = Any
@@ -77,7 +78,7 @@ class TwoLayer:
         b: (..., k), biases; zero if None is given.
         a: (..., k), read-out weights; (..., 1, k) is taken, too, as are such biases.
         c: (...), output bias; zero if None is given, and (..., 1) is taken, too.
-        activation: name of psi, see `lawjax.activations`; static under JAX transformations.
+        activation: psi, see `lawjax.activations`, given as a value or by its name; static under JAX transformations.
 
     A padded neuron is one with a = 0 and w = 0, a padded coordinate a zero column of W: neither changes f or any
     Lipschitz number. Arrays are kept as given (NumPy in its own precision, JAX on its device).
@@ -91,12 +92,17 @@ class TwoLayer:
     b: Array
     a: Array
     c: Array
-    activation: str
+    activation: Activation
 
     def __init__(
-        self, W: Array, b: Array | None = None, a: Array | None = None, c: Array = 0.0, activation: str = "relu"
+        self,
+        W: Array,
+        b: Array | None = None,
+        a: Array | None = None,
+        c: Array = 0.0,
+        activation: Activation | str = "relu",
     ):
-        activations.get(activation)
+        psi = activations.get(activation)
         if a is None:
             raise UserError("a is missing: a network has read-out weights of shape (..., k).")
         W, a = _as_floats("W", W), _as_floats("a", a)
@@ -117,17 +123,17 @@ class TwoLayer:
         for name, array in zip(_FIELDS, (W, b, a, c), strict=True):
             if not isinstance(array, jax.core.Tracer) and not bool(_xp(array).isfinite(array).all()):
                 raise UserError(f"{name} has NaN or infinite entries; a network needs finite weights.")
-        self._set(W, b, a, c, activation)
+        self._set(W, b, a, c, psi)
 
-    def _set(self, W: Array, b: Array, a: Array, c: Array, activation: str) -> None:
+    def _set(self, W: Array, b: Array, a: Array, c: Array, activation: Activation) -> None:
         self.W, self.b, self.a, self.c, self.activation = W, b, a, c, activation
 
-    def tree_flatten_with_keys(self) -> tuple[list[tuple[Any, Array]], str]:
+    def tree_flatten_with_keys(self) -> tuple[list[tuple[Any, Array]], Activation]:
         """Pytree protocol: the four arrays are leaves, the activation is static."""
         return [(jax.tree_util.GetAttrKey(name), getattr(self, name)) for name in _FIELDS], self.activation
 
     @classmethod
-    def tree_unflatten(cls, activation: str, leaves: Any) -> TwoLayer:
+    def tree_unflatten(cls, activation: Activation, leaves: Any) -> TwoLayer:
         """Pytree protocol: no validation, since leaves may be tracers or placeholders."""
         network = object.__new__(cls)
         W, b, a, c = leaves
@@ -150,14 +156,12 @@ class TwoLayer:
         On a stack use `jax.vmap(lambda f: f(x))(stack)`.
         """
         x = self._points(x)
-        psi = activations.get(self.activation)
-        return psi(self._preactivations(x)) @ self.a + self.c
+        return self.activation(self._preactivations(x)) @ self.a + self.c
 
     def gradient(self, x: Array) -> Array:
         """The gradient of f at one point (d,) or many (..., d); same shape. On a kink, the gradient from the left."""
         x = self._points(x)
-        psi = activations.get(self.activation)
-        slopes = psi.slope(self._preactivations(x))
+        slopes = self.activation.slope(self._preactivations(x))
         return (slopes * _along_last(self.a, slopes)) @ self.W
 
     def _preactivations(self, x: Array) -> Array:
@@ -188,9 +192,8 @@ class TwoLayer:
 
     def __repr__(self) -> str:
         stack = f"stack={self.W.shape[:-2]}, " if self.W.ndim > 2 else ""
-        return (
-            f"TwoLayer({stack}k={self.n_neurons}, d={self.dimension}, activation={self.activation!r}, {self.W.dtype})"
-        )
+        psi = f"activation={self.activation.name!r}"
+        return f"TwoLayer({stack}k={self.n_neurons}, d={self.dimension}, {psi}, {self.W.dtype})"
 
     def padded(self, n_neurons: int, dimension: int) -> TwoLayer:
         """The same function with zero neurons and coordinates appended, for stacking and for fewer compilations."""
@@ -228,11 +231,15 @@ class TwoLayer:
     def as_npz(self) -> bytes:
         """The content of the file that `save` writes."""
         W, b, a, c = (np.asarray(leaf) for leaf in (self.W, self.b, self.a, self.c))
-        return files.npz(W=W, b=b, a=a, c=c, activation=np.array(self.activation))
+        return files.npz(W=W, b=b, a=a, c=c, activation=np.array(self.activation.name))
 
     @classmethod
-    def load(cls, path: str | Path) -> TwoLayer:
+    def load(cls, path: str | Path, activation: Activation | None = None) -> TwoLayer:
         """Read an `.npz` file with arrays W, a and, if they are not 0, 0 and "relu", b, c and activation.
+
+        Args:
+            path: of the file.
+            activation: one's own, where the file names it.
 
         Raises:
             UserError: the file cannot be read, lacks an array, has one of another name, or holds no valid network.
@@ -251,6 +258,8 @@ class TwoLayer:
             )
         named = {name: arrays[name] for name in _FIELDS if name in arrays}
         try:
-            return cls(**named, activation=_word(arrays["activation"]) if "activation" in arrays else "relu")
+            name = _word(arrays["activation"]) if "activation" in arrays else "relu"
+            own = activation if activation is not None and activation.name == name else name
+            return cls(**named, activation=own)
         except UserError as error:
             raise UserError(f"{path} is no valid network: {error}") from None

@@ -81,7 +81,7 @@ def order_of(form: TwoLayer) -> int:
         UserError: it is a stack, its activation is not power:p, or it has biases.
     """
     check_network(form)
-    kind, _, order = form.activation.partition(":")
+    kind, _, order = form.activation.name.partition(":")
     if kind != "power" or form.W.ndim != 2 or np.any(form.b) or np.any(form.c):
         raise UserError(f"A form is a single network with activation power:p and no biases, not {form!r}.")
     return int(order)

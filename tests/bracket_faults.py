@@ -33,7 +33,7 @@ def truth(network: TwoLayer, domain: str, radius: float, tangential: bool, lower
 
     What is visible is only asked for if a lower bound falls short, and in d <= 2.
     """
-    if network.activation not in PIECEWISE_LINEAR:
+    if network.activation.name not in PIECEWISE_LINEAR:
         value = sampled(network, domain, radius, tangential)
         return Truth(value, math.inf, value)
     true = exact(network, domain, radius, tangential)
@@ -60,7 +60,7 @@ def rounding(network: TwoLayer) -> float:
 def faults(network: TwoLayer, domain: str, radius: float, tangential: bool, found: Bracket, true: Truth) -> list[str]:
     """Names of what is wrong."""
     lower, upper, allowed = found.lower, found.upper, rounding(network)
-    is_sampled = network.activation not in PIECEWISE_LINEAR
+    is_sampled = network.activation.name not in PIECEWISE_LINEAR
     is_exact = not is_sampled and network.dimension <= 2
     short = is_short(network, lower, true.visible)
     question = domain, radius, tangential
@@ -95,7 +95,7 @@ def is_attained(network: TwoLayer, tangential: bool, found: Bracket, allowed: fl
         return True
     if not np.isfinite(found.witness).all() or (tangential and not found.witness.any()):
         return False
-    if network.activation in PIECEWISE_LINEAR:
+    if network.activation.name in PIECEWISE_LINEAR:
         there = norm_at(network, found.witness, tangential)
     else:
         there = sampled(network, tangential=tangential, points=found.witness[None])
@@ -104,7 +104,7 @@ def is_attained(network: TwoLayer, tangential: bool, found: Bracket, allowed: fl
 
 def is_hidden(network: TwoLayer, question: tuple[str, float, bool], found: Bracket) -> bool:
     """Whether, in d <= 2, no float lies in the cell of the lower bound: its witness is next to it, and it is exact."""
-    if network.activation not in PIECEWISE_LINEAR or network.dimension > 2:
+    if network.activation.name not in PIECEWISE_LINEAR or network.dimension > 2:
         return False
     return visible(network, *question) < found.lower * (1.0 - CLOSE)
 

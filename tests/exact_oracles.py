@@ -141,7 +141,7 @@ def sampled(
     """The largest gradient norm at points, or at many of a domain, random and near kinks; for any psi, in float64."""
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
     x = _many_points(W, b, domain, radius, count) if points is None else points
-    gradients = (_slopes(network.activation, x @ W.T + b) * a) @ W
+    gradients = (_slopes(network.activation.name, x @ W.T + b) * a) @ W
     if tangential:
         normals = x / np.linalg.norm(x, axis=1, keepdims=True)
         gradients = gradients - (gradients * normals).sum(1, keepdims=True) * normals
@@ -189,7 +189,7 @@ def kinks_of(network: TwoLayer, reach: Fraction | None = None) -> tuple[Kinks, F
     With a reach, points within it that are nearer to a kink than MARGIN are marked: gradients have an entry more, the
     number of kinks that are so near.
     """
-    low, high = map(Fraction, SLOPES[network.activation])
+    low, high = map(Fraction, SLOPES[network.activation.name])
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
     used = W.any(1) & (a != 0)
     rows = [list(map(Fraction, row)) for row in np.column_stack([W, b])[used].tolist()]

@@ -1,6 +1,8 @@
 """Every activation of the registry: its slope, its slope interval, its precision; a new one is tested by existing."""
 
+import dataclasses
 import math
+import pickle
 from decimal import Decimal, localcontext
 
 import jax
@@ -8,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lawjax import activations
+from lawjax import Ball, Space, TwoLayer, activations, bracket
 from lawjax.errors import UserError
 
 FIXED = tuple(activation.name for activation in activations._FIXED)
@@ -275,3 +277,80 @@ def test_the_gradient_at_the_kink_is_the_slope_from_the_left(name):
     at_kink = jnp.zeros((), jnp.float32)
     assert jax.grad(activation)(at_kink) == activation.slope(at_kink)
     assert jax.grad(activation)(at_kink) == activation.slope_interval[0]
+
+
+# --- One's own -------------------------------------------------------------------------------------------------------
+
+
+def softsign(name="softsign", **changed):
+    facts = {
+        "function": lambda t: t / (1 + abs(t)),
+        "slope": lambda t: 1 / (1 + abs(t)) ** 2,
+        "slope_interval": (0.0, 1.0),
+        "turns": (0.0,),
+    }
+    return activations.Activation(name, **{**facts, **changed})
+
+
+def test_ones_own_goes_wherever_a_name_goes(tmp_path):
+    rng, psi = np.random.default_rng(0), softsign()
+    f = TwoLayer(rng.standard_normal((6, 3)), rng.standard_normal(6), rng.standard_normal(6), activation=psi)
+    x = rng.standard_normal(3)
+    pre_activations = f.W @ x + f.b
+    assert f(x) == pytest.approx(f.a @ (pre_activations / (1 + abs(pre_activations))), rel=1e-14)
+    points = 3.0 * rng.standard_normal((2000, 3))
+    sampled = np.linalg.norm(f.gradient(points), axis=1).max()
+    for domain in (Space(), Ball(2.0)):
+        found = bracket(f, domain)
+        inside = points if domain == Space() else domain.project(points)
+        assert np.linalg.norm(f.gradient(inside), axis=1).max() <= found.upper
+        assert found.lower <= found.upper
+    assert sampled <= bracket(f).lower * (1 + 1e-9)
+    assert bracket(f, Ball(0.1)).upper < 0.9 * bracket(f).upper  # slopes on the small ball are known better
+    with pytest.raises(UserError, match="checker knows nothing of 'softsign'"):
+        bracket(f).certificate.record(f)
+    f.save(tmp_path / "f.npz")
+    with pytest.raises(UserError, match="Unknown activation 'softsign'"):
+        TwoLayer.load(tmp_path / "f.npz")
+    assert TwoLayer.load(tmp_path / "f.npz", activation=psi).activation is psi
+
+
+def test_ones_own_without_turns_has_its_interval_everywhere():
+    f = TwoLayer([[1.0]], [0.0], [1.0], activation=softsign(turns=None))
+    assert bracket(f, Ball(0.1)).upper == pytest.approx(1.0, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        ({"name": "tanh"}, "give yours another"),
+        ({"slope": lambda t: 1 / (1 + abs(t))}, "not the derivative"),
+        ({"slope_interval": (0.0, 0.5)}, "outside its interval"),
+        ({"turns": ()}, "turns, too"),
+        ({"has_kink": True}, "with has_kink"),
+        ({"function": lambda t: t.no_such_thing}, "fail for an array"),
+        ({"function": jnp.tanh}, "NumPy array in float64"),
+        ({"slope": lambda t: 1.0}, "NumPy array in float64"),
+    ],
+)
+def test_ones_own_that_is_not_what_it_says(changed, match):
+    with pytest.raises(UserError, match=match):
+        TwoLayer([[1.0]], [0.0], [1.0], activation=softsign(**changed))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_activation_is_what_it_says(name):
+    """What `get` tries of one's own holds for those that there are."""
+    psi = activations.get(name)
+    activations._tried.__wrapped__(activations.Activation("another", **_facts(psi)))
+
+
+def _facts(psi):
+    return {field.name: getattr(psi, field.name) for field in dataclasses.fields(psi) if field.name != "name"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_networks_are_pickled_with_the_name(name):
+    network = TwoLayer([[1.0]], [0.5], [1.0], activation=name)
+    again = pickle.loads(pickle.dumps(network))
+    assert again.activation is network.activation and again(np.ones(1)) == network(np.ones(1))

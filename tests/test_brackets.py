@@ -159,7 +159,7 @@ def test_cases_hold_on_the_circle():
             assert exact <= found.bound * (1 + 1e-9), f
             by_cases += bool(found.cases)
         record = found.record(f)
-        assert check.proves(f.W, f.b, f.a, f.activation, record, record["bound"])
+        assert check.proves(f.W, f.b, f.a, f.activation.name, record, record["bound"])
     assert by_cases > 100
 
 

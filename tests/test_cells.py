@@ -83,7 +83,7 @@ def test_the_checker_agrees(domain, tangential):
         record = found.record(f)
         assert found.bound <= record["bound"] <= found.bound * (1 + 1e-13)
         if found.bound > 0:
-            assert not check.proves(f.W, f.b, f.a, f.activation, record, found.bound * (1 - 1e-12))
+            assert not check.proves(f.W, f.b, f.a, f.activation.name, record, found.bound * (1 - 1e-12))
 
 
 def test_cells_thinner_than_floats_are_apart():

@@ -39,7 +39,7 @@ def verdict(folder, record=None, network=None):
     if network is not None:
         network.save(folder / "f.npz")
         if record is not None:  # as if the certificate had been made out for it
-            name = check.digest((network.W, network.b, network.a, network.c), network.activation)
+            name = check.digest((network.W, network.b, network.a, network.c), network.activation.name)
             record = {**record, "network": name}
             (folder / "c.json").write_text(json.dumps(record))
     return check.check(folder / "f.npz", folder / "c.json")

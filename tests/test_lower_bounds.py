@@ -41,7 +41,7 @@ def fitting_networks():
 def measured():
     """(data set, network, bracket on R^d or, for polynomials, the ball)."""
     networks = fitting_networks()
-    polynomial = [network.activation.startswith("power") for _, network in networks]
+    polynomial = [network.activation.name.startswith("power") for _, network in networks]
     found = [None] * len(networks)
     for domain, wanted in (("space", False), ("ball", True)):
         chosen = [i for i, is_polynomial in enumerate(polynomial) if is_polynomial == wanted]
@@ -74,7 +74,7 @@ def test_the_floor_holds_for_every_network_that_fits_exactly(measured):
 def test_theorem_3_with_constant_one_half(measured):
     """On the product, with biases through the rows (w_l, b_l); and inside its proof, on sum_l |a_l| |w_l|."""
     for dataset, network, _ in measured:
-        if network.activation in ("relu", "identity"):
+        if network.activation.name in ("relu", "identity"):
             rows = np.concatenate([network.W, network.b[:, None]], axis=1)
             augmented = TwoLayer(rows, np.zeros(len(rows)), network.a, activation=network.activation)
             bound = lower_bounds.theorem3(dataset, network.n_neurons, biases=True)
@@ -86,7 +86,7 @@ def test_theorem_3_with_constant_one_half(measured):
 def test_theorem_3_holds_from_above(measured):
     """(5): Lip(f) <= L |a| ||W||_op."""
     for _, network, found in measured:
-        if network.activation in ("relu", "identity"):
+        if network.activation.name in ("relu", "identity"):
             assert found.lower <= spectral_product(network) * (1 + 1e-6)
 
 

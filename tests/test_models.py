@@ -290,7 +290,7 @@ def test_the_folded_network_is_the_network_at_the_training_points(activation, ba
     for head in range(HEADS):
         own = np.flatnonzero(head == OWNER)
         network = fold(neuron_params(params, own, head, D), x, activation)
-        assert (network.n_neurons, network.dimension, network.activation) == (len(own), D, activation)
+        assert (network.n_neurons, network.dimension, network.activation.name) == (len(own), D, activation)
         assert all(leaf.dtype == np.float64 for leaf in jax.tree.leaves(network))
         np.testing.assert_allclose(network(x), outputs[:, head], rtol=ROUNDING, atol=10 * ROUNDING)
         if not readout_bias:

@@ -130,7 +130,7 @@ def closed_form(f, radius=1.0):
     """The largest of (beta - alpha)/2 |a_l| ||w_l|| sqrt(1 - t_l^2), for neurons with a hyperplane each to itself."""
     norms = np.linalg.norm(f.W, axis=1)
     t = -f.b / (radius * norms)
-    jump = {"relu": 1.0, "leaky_relu": 0.99, "abs": 2.0}[f.activation]
+    jump = {"relu": 1.0, "leaky_relu": 0.99, "abs": 2.0}[f.activation.name]
     return 0.5 * jump * (np.abs(f.a) * norms * np.sqrt(np.maximum(1 - t**2, 0.0))).max()
 
 

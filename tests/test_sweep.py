@@ -625,7 +625,7 @@ def test_two_shards_at_once_are_the_whole_table(whole):
 
 def test_a_stored_network_is_a_network(finished):
     f = Store(finished).network(NetworkId(40, 20, 20, 0))
-    assert isinstance(f, TwoLayer) and f.activation == CONFIG.training.activation
+    assert isinstance(f, TwoLayer) and f.activation.name == CONFIG.training.activation
 
 
 def test_brackets_measured_later_are_those_of_the_sweep(tmp_path, finished):

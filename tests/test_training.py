@@ -232,7 +232,7 @@ def test_the_folded_network_is_checked_and_is_the_one_returned(activation, batch
     assert results[1].fitted
     for result in results:
         loss, right = by_hand(result.network, points())
-        assert result.network.activation == activation
+        assert result.network.activation.name == activation
         np.testing.assert_allclose(result.loss_folded, loss, rtol=1e-12)
         np.testing.assert_allclose(result.loss, loss, rtol=1e-4)  # single precision against double
         assert training.check_fit(result.network, points()) == (result.loss_folded, right)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from lawjax import activations, arguments, data
+from lawjax import arguments, data
 from lawjax.data import Dataset
 from lawjax.lipschitz.domains import check_single
 from lawjax.network import TwoLayer
@@ -64,7 +64,7 @@ def interpolating(network: TwoLayer, dataset: Dataset, biases: bool = True) -> T
     check_single(network)
     arguments.flag("biases", biases)
     x, y = data.float64(dataset)
-    psi = activations.get(network.activation)
+    psi = network.activation
     inner = x @ x.T + float(biases)
     length = float(np.mean(np.sum(x**2, axis=1)))
     W, b, c = network.W, network.b, float(network.c)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lawjax import activations, arguments
+from lawjax import arguments
 from lawjax.errors import UserError
 from lawjax.lipschitz.domains import check_single
 from lawjax.network import TwoLayer
@@ -39,7 +39,7 @@ def resized(network: TwoLayer, k: int) -> TwoLayer:
 
 
 def _merged(network: TwoLayer, W: np.ndarray, b: np.ndarray, a: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
-    if not activations.get(network.activation).has_kink:
+    if not network.activation.has_kink:
         raise UserError(f"Neurons of {network.activation} cannot be merged; start from a network of at most {k}.")
     rows = np.abs(a)[:, None] * np.concatenate([W, b[:, None]], axis=1)
     signs = np.where(a < 0, -1.0, 1.0)

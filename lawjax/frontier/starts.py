@@ -107,7 +107,7 @@ def starts_of(number: int, problem: Problem, config: FrontierConfig) -> Iterator
         yield Start(number, *units, Params(W, np.zeros(k), np.ones(k), np.zeros(())), signs, U)
     for i, network in enumerate(problem.initial):
         check_single(network)
-        if network.dimension != d or network.activation != config.activation:
+        if network.dimension != d or network.activation.name != config.activation:
             raise UserError(f"{network!r} cannot start a search in dimension {d} for {config.activation}.")
         if config.quadratic and (np.any(network.b) or np.any(network.c)):
             raise UserError(f"{network!r} has biases or a constant, which quadratic forms have not here.")

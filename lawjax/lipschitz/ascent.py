@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lawjax import activations, arguments
+from lawjax import arguments
 from lawjax.errors import UserError
 from lawjax.lipschitz.domains import Sphere
 from lawjax.lipschitz.gradients import as_single_network, check_dimension, normal_points, norms
@@ -95,7 +95,7 @@ def _ascend(
     steps: int,
     dimension: Any,
 ) -> Ascent:
-    psi = activations.get(network.activation)
+    psi = network.activation
     W, b, a = network.W, network.b, network.a
     radius = jnp.asarray(sphere.radius, W.dtype)
     points = _starts(network, key, n_starts, dimension)
@@ -112,7 +112,7 @@ def _ascend(
     typical = radius * row_norms * jax.lax.rsqrt(jnp.asarray(dimension, W.dtype))
     scale = norms(jnp.stack([typical, b], axis=1))
     inverse_scale = 1.0 / jnp.where(counts, scale, jnp.ones_like(scale))
-    has_kinks = psi.is_piecewise_linear and psi.name != "identity"
+    has_kinks = psi.has_kink
     margin = _KINK_MARGIN * jnp.finfo(W.dtype).eps * (radius * row_norms + jnp.abs(b))
 
     def smoothed_slope(pre_activations: Array, sharpness: Array) -> Array:

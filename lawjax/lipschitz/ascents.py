@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lawjax import activations
 from lawjax.lipschitz.ascent import ascend
 from lawjax.lipschitz.domains import Ball, Domain, Space, Sphere, with_radius
 from lawjax.lipschitz.free import ascend_freely
@@ -45,7 +44,7 @@ def ascents(
     groups: dict[Any, list[int]] = defaultdict(list)
     for i, problem in enumerate(problems):
         network = problem.network
-        psi = activations.get(network.activation)
+        psi = network.activation
         if isinstance(problem.domain, Space) and psi.slope_interval is None:
             continue  # the slopes of polynomials grow without end
         if psi.has_kink and problem.is_large and _is_as_on_the_sphere(problem):
@@ -61,7 +60,7 @@ def ascents(
             members = everyone[first : first + batch]
             padded = members + members[:1] * (batch - len(members))
             group = [problems[i] for i in padded]
-            lengths_of_starts = 1 if activations.get(group[0].network.activation).has_kink else _MOST_LENGTHS
+            lengths_of_starts = 1 if group[0].network.activation.has_kink else _MOST_LENGTHS
             affordable = _WORK / (10.0 * k * d * steps * lengths_of_starts) - PATTERNS
             few = int(np.clip(affordable, min(4, starts), starts))
             own = [_padded_best(problems[i], candidates[i], d) for i in padded]
@@ -77,7 +76,7 @@ def _of_group(
 ) -> np.ndarray:
     """(batch, m, d) ends of the ascents of problems of one padded size."""
     one = group[0]
-    is_smooth = not activations.get(one.network.activation).has_kink
+    is_smooth = not one.network.activation.has_kink
     dtype = np.float32 if one.is_large and not is_smooth else np.float64
     side_by_side = len(group) > 1
     with jax.enable_x64(True):

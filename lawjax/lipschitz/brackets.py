@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lawjax import activations, arguments
+from lawjax import arguments
 from lawjax.errors import UserError
 from lawjax.lipschitz.certificate import Certificate, certify, certify_all
 from lawjax.lipschitz.domains import Ball, Domain, Space, Sphere, as_domain, ball_of, check_network, sphere_of
@@ -157,7 +157,7 @@ def _problem(
 ) -> Problem:
     """In the units of the network of size one; the bound may be that of a wider domain."""
     own = above
-    if above.domain != domain and activations.get(network.activation).slope_interval is None:
+    if above.domain != domain and network.activation.slope_interval is None:
         own = certify(network, domain)  # the points of polynomials come with their proofs
     with np.errstate(over="ignore", under="ignore"):
         bound = float(np.ldexp(own.bound, -one.unit))

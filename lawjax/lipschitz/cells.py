@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lawjax import activations
 from lawjax.lipschitz import circle, plane
 from lawjax.lipschitz.domains import Domain, Space, Sphere
 from lawjax.lipschitz.evaluate import gradient_norms
@@ -52,7 +51,7 @@ class Steepest(NamedTuple):
 
 def can_enumerate(network: TwoLayer, domain: Domain) -> bool:
     """Whether `steepest` knows the answer: piecewise-linear psi, and at most two coordinates that count."""
-    if not activations.get(network.activation).is_homogeneous or network.n_neurons > _LARGEST:
+    if not network.activation.is_homogeneous or network.n_neurons > _LARGEST:
         return False
     if domain.tangential:
         return network.dimension <= 2

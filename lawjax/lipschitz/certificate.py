@@ -24,7 +24,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lawjax import activations, arguments, check
+from lawjax import arguments, check
 from lawjax.errors import UserError
 from lawjax.lipschitz import cells, verified
 from lawjax.lipschitz.crowds import best_crowd, proved_crowd_bound, quadratic
@@ -85,10 +85,12 @@ class Certificate:
         Raises:
             UserError: there is no finite bound, or no checkable one.
         """
-        psi = activations.get(network.activation)
+        psi = network.activation
         domain = self.domain
         is_whole = not isinstance(domain, Space) and not domain.tangential
         form = psi.name == check.FORM and is_whole and not np.any(network.b)
+        if psi.slope_interval is not None and check.slope_range(psi.name) is None:
+            raise UserError(f"The checker knows nothing of {psi.name!r}: its bounds hold if its slopes are as it says.")
         if psi.slope_interval is None and not form:
             raise UserError(
                 f"Bounds of {psi.name!r} can be checked apart only where it is {check.FORM}, without biases, on a ball "
@@ -107,10 +109,10 @@ class Certificate:
             statement["crowd"] = [_times_power_of_two(self.crowd[0], 2 * self.unit), self.crowd[1]]
         bound = least_proved(
             self.bound,
-            lambda bound: check.proves(host.W, host.b, host.a, host.activation, statement, bound),
+            lambda bound: check.proves(host.W, host.b, host.a, psi.name, statement, bound),
             path_product(network) if psi.slope_interval is not None else 0.0,
         )
-        name = check.digest((host.W, host.b, host.a, host.c), host.activation)
+        name = check.digest((host.W, host.b, host.a, host.c), psi.name)
         return {"kind": check.KIND, "network": name, "bound": bound, **statement}
 
     def _case_records(self, network: TwoLayer) -> Iterator[dict[str, Any]]:
@@ -232,7 +234,7 @@ class _Problem:
     @property
     def has_caps(self) -> bool:
         """Whether kinks may cut caps off the sphere."""
-        return not isinstance(self.domain, Space) and activations.get(self.given.activation).has_kink
+        return not isinstance(self.domain, Space) and self.given.activation.has_kink
 
     @property
     def has_live_neurons(self) -> bool:

@@ -46,7 +46,7 @@ def climb(network: TwoLayer, starts: Array, domain: Domain = Space(), rounds: in
         rounds: moves of one search, at most.
     """
     starts = domain.project(np.asarray(starts, np.float64))
-    psi = activations.get(network.activation)
+    psi = network.activation
     if not psi.has_kink:
         return starts
     return np.array([_climb_one(network, psi, start, domain, rounds) for start in starts])

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from lawjax import activations
 from lawjax.lipschitz import doubled
 from lawjax.lipschitz.domains import OFF, Ball, Domain, Space
 from lawjax.lipschitz.scale import scaled
@@ -53,7 +52,7 @@ def scaled_norms(network: TwoLayer, points: np.ndarray, domain: Domain) -> np.nd
 def scaled_gradients(network: TwoLayer, points: np.ndarray, domain: Domain) -> tuple[np.ndarray, np.ndarray]:
     """The norms (m,) and the gradients (m, d) themselves, which are not set to 0."""
     W, b, a = network.W, network.b, network.a
-    psi = activations.get(network.activation)
+    psi = network.activation
     size = lengths(points)
     with np.errstate(over="ignore", invalid="ignore"):
         pre_activations = points @ W.T + b
@@ -137,7 +136,7 @@ def norm_at(network: TwoLayer, point: np.ndarray, domain: Domain = Space()) -> f
     W, b, a = one.network.W, one.network.b, one.network.a
     path = float(np.abs(a) @ lengths(W))
     if 0.0 < norms[0] < _CANCELS * path:
-        psi = activations.get(network.activation)
+        psi = network.activation
         pre_activations = x @ W.T + b
         if psi.has_kink:
             pre_activations = _signs(W, b, a, x, lengths(x), pre_activations, domain)

@@ -28,7 +28,7 @@ _ZERO = 1e-9  # of unit vectors' products, below which one lies in the other's h
 
 def _weights(network: TwoLayer) -> tuple[np.ndarray, np.ndarray, np.ndarray, activations.Activation]:
     check_single(network)
-    psi = activations.get(network.activation)
+    psi = network.activation
     if not psi.is_piecewise_linear:
         raise UserError(f"Exact constants are for networks with relu, leaky_relu or abs, not {network!r}.")
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))

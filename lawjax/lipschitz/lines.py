@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lawjax import activations
 from lawjax.network import TwoLayer
 
 Pair = tuple[int, int]
@@ -62,7 +61,7 @@ class Lines(NamedTuple):
 def lines_of(network: TwoLayer, used: np.ndarray) -> Lines:
     """The lines of a network with at most two columns of W in use, and a psi that jumps at 0."""
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
-    low, high = map(Fraction, activations.get(network.activation).sides)
+    low, high = map(Fraction, network.activation.sides)
     W = W[:, used]
     W = np.pad(W, [(0, 0), (0, 2 - W.shape[1])])
     jumps: dict[tuple[Pair, int], tuple[Fraction, Fraction]] = {}

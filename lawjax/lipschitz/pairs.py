@@ -100,7 +100,7 @@ def pair_bound(network: TwoLayer, x: Array) -> PairBound:
 def values_with_errors(network: TwoLayer, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """f(x_i) without c, shape (n,), and bounds on what rounding makes it wrong by; 0 and infinity after overflow."""
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
-    psi = activations.get(network.activation)
+    psi = network.activation
     k, d = W.shape
     values, errors = np.zeros(len(x)), np.zeros(len(x))
     step = max(1, _BLOCK_ENTRIES // k)
@@ -206,7 +206,7 @@ def kink_bound(network: TwoLayer, sphere: Sphere = Sphere()) -> KinkBound:
     arguments.instance("The sphere", sphere, Sphere, "such as lawjax.Sphere(1.0)")
     sphere = along(sphere)
     nothing = KinkBound(0.0, 0, sphere.project(np.eye(1, network.dimension))[0])
-    psi = activations.get(network.activation)
+    psi = network.activation
     if not psi.has_kink or network.dimension == 1:
         return nothing
     normals, offsets, jumps, unit, neurons = _kinks(network, sphere.radius)

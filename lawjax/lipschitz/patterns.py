@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 
-from lawjax import activations
 from lawjax.network import TwoLayer
 
 PATTERNS = 8  # sign patterns of a network
@@ -48,7 +47,7 @@ def prepare(network: TwoLayer, weights: np.ndarray, tangential: bool) -> Searche
     if not counts.any():
         counts[0] = True
     W, b, a = network.W[counts], network.b[counts], network.a[counts]
-    if activations.get(network.activation).has_kink:
+    if network.activation.has_kink:
         norms = np.linalg.norm(W, axis=1)
         norms = np.where(norms > 0, norms, 1.0)
         W, b, a = W / norms[:, None], b / norms, a * norms
@@ -90,7 +89,7 @@ def _narrowed(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _patterns(network: TwoLayer, weights: np.ndarray) -> np.ndarray:
     """(k, PATTERNS) signs r for which v'_0 + sum_l r_l v'_l is large: its fixed points, then single signs flipped."""
     W, a = network.W, network.a
-    psi = activations.get(network.activation)
+    psi = network.activation
     low, high = psi.sides if psi.has_kink else (-1.0, 1.0)
     rows = 0.5 * (high - low) * a[:, None] * W
     rows = rows / max(np.abs(rows).max(), 1e-300)

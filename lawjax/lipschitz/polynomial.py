@@ -22,7 +22,7 @@ import numpy as np
 import scipy.optimize
 import scipy.sparse.linalg
 
-from lawjax import activations, arguments
+from lawjax import arguments
 from lawjax.errors import UserError
 from lawjax.lipschitz import verified
 from lawjax.lipschitz.domains import Ball, Domain, Space, as_domain, check_single
@@ -97,9 +97,9 @@ def polynomial_bound(network: TwoLayer, domain: Domain | str = Ball(), ascents: 
     domain = as_domain(domain)
     radius, tangential = 1.0 if isinstance(domain, Space) else domain.radius, domain.tangential
     arguments.flag("ascents", ascents)
-    psi = activations.get(network.activation)
+    psi = network.activation
     if psi.coefficients is None:
-        raise UserError(f"{network.activation!r} is no polynomial; use lawjax.bracket for its bounds.")
+        raise UserError(f"{network.activation.name!r} is no polynomial; use lawjax.bracket for its bounds.")
     # A zero column changes a sphere into a ball: nothing for the whole gradient, but something for its part along it.
     W = np.asarray(network.W, np.float64)
     used = np.logical_or(W.any(axis=0), tangential)

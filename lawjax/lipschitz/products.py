@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 
-from lawjax import activations
 from lawjax.lipschitz.domains import check_single
 from lawjax.lipschitz.vectors import lengths
 from lawjax.network import TwoLayer
@@ -20,7 +19,7 @@ from lawjax.network import TwoLayer
 def _float64_weights(network: TwoLayer) -> tuple[np.ndarray, np.ndarray, float]:
     """W, a in float64 and L."""
     check_single(network)
-    lipschitz = activations.get(network.activation).lipschitz
+    lipschitz = network.activation.lipschitz
     return np.asarray(network.W, np.float64), np.asarray(network.a, np.float64), lipschitz
 
 

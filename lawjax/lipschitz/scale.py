@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lawjax import activations
 from lawjax.network import TwoLayer
 
 _FARTHEST = 1e300  # of a kink, in units of its row; nothing in float64 is beyond
@@ -41,7 +40,7 @@ class Scaled(NamedTuple):
 
 def scaled(network: TwoLayer) -> Scaled:
     """The network at size one; a polynomial psi of degree two or more stays as it is, only in float64."""
-    psi = activations.get(network.activation)
+    psi = network.activation
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
     if psi.slope_interval is None:
         return Scaled(TwoLayer(W, b, a, 0.0, network.activation), 0, 0)

@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lawjax import activations
 from lawjax.lipschitz import doubled, verified
 from lawjax.lipschitz.domains import Domain, Space, Sphere
 from lawjax.network import TwoLayer
@@ -33,7 +32,6 @@ _LARGEST = 6000  # neurons up to which pairs are looked at
 _TANGENT = 1e-12  # relative distance of a kink from tangency that is decided exactly
 _THIN = 0.25  # sine of the angle of a cap that is called thin
 _SMOOTH_SLACK = 1e-12  # added to slope intervals that are computed, and not known exactly
-_TURNING = {"tanh": (0.0,), "softplus": (), "gelu": (-math.sqrt(2.0), math.sqrt(2.0))}  # where psi'' = 0
 
 
 def slope_intervals(network: TwoLayer, domain: Domain = Space()) -> tuple[np.ndarray, np.ndarray]:
@@ -43,7 +41,7 @@ def slope_intervals(network: TwoLayer, domain: Domain = Space()) -> tuple[np.nda
     smooth psi the interval is that of psi' over the pre-activations that occur. Infinite where psi' is unbounded. A
     neuron that never counts, with a_l = 0 or w_l = 0, has one slope.
     """
-    psi = activations.get(network.activation)
+    psi = network.activation
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
     low, high = (-math.inf, math.inf) if psi.slope_interval is None else psi.slope_interval
     alpha, beta = np.full(len(b), low), np.full(len(b), high)
@@ -55,11 +53,11 @@ def slope_intervals(network: TwoLayer, domain: Domain = Space()) -> tuple[np.nda
         sides = sides_of_ball(W, b, domain.radius)
         return np.where(sides > 0, beta, alpha), np.where(sides < 0, alpha, beta)
     reach = verified.up(domain.radius * verified.row_norms(W))
-    if psi.name in _TURNING:
+    if psi.turns is not None:
         rounding = 1e-15 * (np.abs(b) + reach)
         ends = np.stack([b - reach - rounding, b + reach + rounding])
         values = [psi.slope(end) for end in ends]
-        for turn in _TURNING[psi.name]:
+        for turn in psi.turns:
             values.append(np.where((ends[0] <= turn) & (turn <= ends[1]), psi.slope(np.full(len(b), turn)), values[0]))
         alpha = np.maximum(np.min(values, axis=0) - _SMOOTH_SLACK, alpha)
         beta = np.minimum(np.max(values, axis=0) + _SMOOTH_SLACK, beta)
@@ -86,7 +84,7 @@ def thin_caps(network: TwoLayer, sphere: Sphere) -> tuple[np.ndarray, np.ndarray
     In a cap of angle phi a neuron's own gradient has a part of at most |a_l| ||w_l|| sin phi along the sphere.
     """
     W, b = np.asarray(network.W, np.float64), np.asarray(network.b, np.float64)
-    low, high = activations.get(network.activation).sides
+    low, high = network.activation.sides
     radius = sphere.radius
     reach = radius * verified.row_norms(W)
     alpha, beta = slope_intervals(network, sphere)
@@ -141,7 +139,7 @@ def cases(network: TwoLayer, domain: Domain = Sphere()) -> list[Case]:
         domain: a sphere, or a ball: what is apart on the one is apart in the other.
     """
     k = network.n_neurons
-    if not activations.get(network.activation).has_kink or k > _LARGEST:
+    if not network.activation.has_kink or k > _LARGEST:
         return []
     caps = caps_of(network, domain.radius)
     cosines = caps.normals @ caps.normals.T
@@ -168,7 +166,7 @@ def cases(network: TwoLayer, domain: Domain = Sphere()) -> list[Case]:
 def caps_of(network: TwoLayer, radius: float) -> Caps:
     """The caps of all neurons; those without one have height 0."""
     W, b = np.asarray(network.W, np.float64), np.asarray(network.b, np.float64)
-    low, high = activations.get(network.activation).sides
+    low, high = network.activation.sides
     norms = verified.row_norms(W)
     scale = np.where(norms > 0, norms, 1.0)
     heights = -b / scale / radius
@@ -198,7 +196,7 @@ def _least_along(
     norms = verified.row_norms(W)
     known = alpha == beta
     fixed = (np.where(known, alpha, 0.0) * a) @ W
-    left, right = activations.get(network.activation).sides
+    left, right = network.activation.sides
     kink = -b / radius
     ends = a * np.stack([left * -norms, left * kink, right * kink, right * norms])
     others = np.where(known, 0.0, 1.0)

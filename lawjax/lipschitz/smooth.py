@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from lawjax import activations
 from lawjax.lipschitz.free import heights, polished
 from lawjax.lipschitz.problem import Problem
 from lawjax.lipschitz.vectors import lengths
@@ -81,7 +80,7 @@ def _crossing(network: TwoLayer, walkers: np.ndarray, count: int, random: np.ran
     shape = len(walkers), int(np.clip(count // len(met), 1, _LINES))
     pre_activations = walkers @ W.T + network.b
     with np.errstate(divide="ignore", over="ignore"):
-        share = np.abs(activations.get(network.activation).slope(pre_activations) * a) * lengths(W)
+        share = np.abs(network.activation.slope(pre_activations) * a) * lengths(W)
         rank = np.log(share)[:, None] + random.gumbel(size=(*shape, k))
     kept = np.argsort(-rank, axis=-1)[:, :, : int(random.integers(0, min(d, k, _MOST_KEPT)))]
     across, _ = np.linalg.qr(np.swapaxes(W[kept], -1, -2))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from lawjax import activations
 from lawjax.errors import UserError
 from lawjax.lipschitz.domains import Space, Sphere
 from lawjax.lipschitz.pairs import kink_bound, pair_bound
@@ -28,7 +27,7 @@ def starting_points(problem: Problem) -> np.ndarray:
         points = [1000.0 * problem.typical * along, near]
     else:
         points = [radius * along, radius * with_biases, domain.project(near), _in_caps(problem)]
-    if not activations.get(problem.network.activation).has_kink:
+    if not problem.network.activation.has_kink:
         points.append(_on_hyperplanes(problem))
     if isinstance(problem.domain, Sphere) and not problem.is_large:
         points.append(problem.lowered(kink_bound(problem.one.network, problem.domain).witness[None]))
@@ -38,7 +37,7 @@ def starting_points(problem: Problem) -> np.ndarray:
 def _in_caps(problem: Problem) -> np.ndarray:
     """(m, d) points in the caps of the strongest neurons: their middles, and from there towards the rim."""
     network, radius = problem.network, problem.domain.radius
-    if not activations.get(network.activation).has_kink:
+    if not network.activation.has_kink:
         return np.zeros((0, network.dimension))
     norms = lengths(network.W)
     strongest = np.argsort(-np.abs(network.a) * norms, kind="stable")[:_STRONGEST]

@@ -14,7 +14,6 @@ from fractions import Fraction
 
 import numpy as np
 
-from lawjax import activations
 from lawjax.lipschitz.vectors import lengths
 from lawjax.network import TwoLayer
 
@@ -25,7 +24,7 @@ _ALIKE = 1e-9  # of unit vectors, within which they are looked at more closely
 def ties_of(network: TwoLayer) -> list[Tie]:
     """(neuron, representative, sign of their r) for every neuron on the hyperplane of one before it."""
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
-    has_kink = activations.get(network.activation).has_kink
+    has_kink = network.activation.has_kink
     live = np.flatnonzero((a != 0) & W.any(1))
     rows = np.concatenate([W, b[:, None]], 1)[live]
     if has_kink:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from lawjax import activations, arguments
+from lawjax import arguments
 from lawjax.errors import UserError
 from lawjax.lipschitz.ascents import ascents
 from lawjax.lipschitz.climb import LINES, ROUNDS, climb, corner_points
@@ -145,7 +145,7 @@ def _further(problem: Problem, points: np.ndarray) -> np.ndarray:
     """The points and those of the last searches, as far as the network's size allows."""
     network, typical, domain = problem.network, problem.typical, problem.search_domain
     k, d = network.W.shape
-    psi = activations.get(network.activation)
+    psi = network.activation
     if not psi.has_kink:
         grows_without_end = isinstance(domain, Space) and psi.slope_interval is None
         return points if grows_without_end else explored(problem, points)

@@ -105,7 +105,7 @@ def _load(path: Path, target: Any = None) -> Any:
 def save_networks(path: Path, networks: Mapping[NetworkId, TwoLayer]) -> None:
     """Write networks, each under its name, with their activation."""
     tree = {
-        network_name(name): {"W": f.W, "b": f.b, "a": f.a, "c": np.asarray(f.c), "activation": f.activation}
+        network_name(name): {"W": f.W, "b": f.b, "a": f.a, "c": np.asarray(f.c), "activation": f.activation.name}
         for name, f in networks.items()
     }
     _save(path, jax.tree.map(lambda leaf: leaf if isinstance(leaf, str) else np.asarray(leaf), tree))
