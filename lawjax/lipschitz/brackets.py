@@ -135,12 +135,23 @@ def _searched(
             for each in zip(networks, ones, prepared[domain.tangential], above, strict=True)
         ]
         hints = [np.stack(own) for own in zip(*(points[part] for part in parts), strict=True)] if parts else None
-        points[domain] = witnesses(problems, search, hints)
+        found = witnesses(problems, search, hints)
+        if hints is not None:  # what a point of a part shows, this domain shows to the last digit
+            each = zip(networks, ones, found, hints, strict=True)
+            found = [_steepest(network, one, domain, (point, *others)) for network, one, point, others in each]
+        points[domain] = found
     with np.errstate(over="ignore", under="ignore"):
         return {
             domain: [np.ldexp(point, -one.stretch) for one, point in zip(ones, points[domain], strict=True)]
             for domain in certificates
         }
+
+
+def _steepest(network: TwoLayer, one: Scaled, domain: Domain, points: Sequence[np.ndarray]) -> np.ndarray:
+    """Of points in the units of the network of size one, that with the largest gradient; of equal ones the first."""
+    with np.errstate(over="ignore", under="ignore"):
+        norms = [norm_at(network, np.ldexp(point, -one.stretch), domain) for point in points]
+    return points[int(np.argmax(norms))]
 
 
 def _with_parts(domains: Collection[Domain]) -> set[Domain]:
