@@ -116,3 +116,22 @@ def test_lengths_of_every_size():
         np.isnan(evaluate.lengths(np.array([[np.nan, 1.0]]))[0])
         and evaluate.lengths(np.array([[np.inf, 1.0]]))[0] == np.inf
     )
+
+
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "softplus"])
+@pytest.mark.parametrize("far", [1.0, 1e6, 1e12, 1e17, 1e200])
+def test_far_away_a_smooth_network_shows_no_more_than_rounding_leaves(activation, far):
+    """Slopes read off at rounded pre-activations need not occur together: exact ones decide what a point shows."""
+    rng = np.random.default_rng(5)
+    f = TwoLayer(rng.standard_normal((12, 4)), rng.standard_normal(12), rng.standard_normal(12), 0.0, activation)
+    points = far * rng.standard_normal((50, 4))
+    points[:25] -= (points[:25] @ f.W[0] / (f.W[0] @ f.W[0]))[:, None] * f.W[0]  # along a hyperplane, nearly
+    shown = evaluate.gradient_norms(f, points)
+    for x, norm in zip(points, shown, strict=True):
+        exact = [
+            sum((Fraction(w) * Fraction(t) for w, t in zip(row, x, strict=True)), Fraction(bias))
+            for row, bias in zip(f.W, f.b, strict=True)
+        ]
+        slopes = f.activation.slope(np.array([float(max(min(z, 10**6), -(10**6))) for z in exact]))
+        assert norm <= np.linalg.norm((slopes * f.a) @ f.W) * (1.0 + 1e-12)
+    assert far > 1e9 or (shown[:25] > 0).all()

@@ -3,6 +3,8 @@
 At a point x the slopes psi'(w_l . x + b_l) are read off, and the gradient norm is a lower bound, if
 
 - x lies on the domain: within a few roundings of the sphere or ball, and then R x / |x| is the point that is meant;
+- the slopes of a smooth psi are known there: far from 0 pre-activations are rounded, and what slopes may be off by is
+  taken off the norm;
 - x lies on no kink: the signs of all pre-activations there, computed in doubled precision where float64 does not
   settle them, are known, and the same at x and at the point that is meant. So the slopes are those of a cell that the
   domain meets.
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lawjax import activations
 from lawjax.lipschitz import doubled
 from lawjax.lipschitz.domains import OFF, Ball, Domain, Space
 from lawjax.lipschitz.scale import scaled
@@ -28,6 +31,7 @@ from lawjax.network import TwoLayer
 _EPS = float(np.finfo(np.float64).eps)
 _MARGIN = 8.0  # roundings of a pre-activation within which its sign is not sure
 _SECOND_MARGIN = 2.0**-98  # of its terms, within which it is not sure in doubled precision, for each coordinate
+_NEAR = 1e-11  # rounding of a pre-activation that changes the slopes of a smooth psi no more than their own rounding
 _CANCELS = 1e-4  # of the path bound, below which a gradient is summed up in doubled precision
 _BLOCK = 2**20  # entries of one block of doubled inner products
 
@@ -63,10 +67,29 @@ def scaled_gradients(network: TwoLayer, points: np.ndarray, domain: Domain) -> t
             normals = points / np.where(size > 0, size, 1.0)[:, None]
             gradients = gradients - (gradients * normals).sum(1, keepdims=True) * normals
         norms = lengths(gradients)
+        if not psi.has_kink:
+            norms = np.maximum(norms - _of_rounding(W, b, a, psi, size, pre_activations), 0.0)
         fails = ~np.isfinite(norms) | ~domain.has_lengths(size)
     if signs is not None and not signs.all():
         fails |= ((signs == 0) & ((a != 0) & W.any(1))).any(1)
     return np.where(fails, 0.0, norms), gradients
+
+
+def _of_rounding(
+    W: np.ndarray, b: np.ndarray, a: np.ndarray, psi: activations.Activation, size: np.ndarray, at: np.ndarray
+) -> np.ndarray:
+    """(m,) by how much a smooth psi's gradients may be off, since pre-activations far from 0 are rounded."""
+    norms = lengths(W)
+    margin = _MARGIN * _EPS * W.shape[1] * (np.multiply.outer(size, norms) + np.abs(b))
+    off = np.zeros(len(at))
+    far = (margin > _NEAR).any(1)
+    if far.any():
+        at, margin = at[far], margin[far]
+        slopes = [psi.slope(at - margin), psi.slope(at), psi.slope(at + margin)]
+        for turn in psi.turns or ():
+            slopes.append(np.where(np.abs(at - turn) <= margin, psi.slope(np.full_like(at, turn)), slopes[1]))
+        off[far] = np.ptp(slopes, axis=0) @ (np.abs(a) * norms)
+    return off
 
 
 def _signs(

@@ -24,7 +24,9 @@ _FEWEST_MOVES = 32  # of a walker in one step, while there are several walkers
 _LINES = 16  # of a step, parallel to hyperplanes, at most
 _MOST_KEPT = 100  # hyperplanes to which a line is parallel
 _SIDES = (0.0, -1.5, 1.5, -5.0, 5.0)  # pre-activations at which a neuron is met
-_FARTHEST = 1e100
+_FARTHEST = 1e100  # that a move may lead
+_SURE = 1e-6  # rounding of a pre-activation beyond which points are not tried
+_EPS = float(np.finfo(np.float64).eps)
 _FOLLOWED = (96, 30)  # points of a round, and the iterations of L-BFGS from each of them
 _TO_THE_END = (24, 500)  # the same at last, from the best of all
 _FOLLOW_WORK = 3e8  # all iterations, times entries of W, at most
@@ -52,12 +54,16 @@ def _wandered(problem: Problem, points: np.ndarray, random: np.random.Generator)
     points = _distinct(problem, points)
     others = np.linspace(count // 2, max(len(points) - 1, count // 2), count - count // 2).astype(int)
     walkers = points[np.minimum(np.append(np.arange(count // 2), others), len(points) - 1)]
+    farthest = _SURE / (_EPS * network.dimension * float(lengths(network.W).max()))
     for _ in range(_WALK):
         reach = problem.typical + lengths(walkers)
         scales = reach[:, None] * 10.0 ** random.uniform(-4, 0, (count, _FREE))
         free = _drawn(scales, network.dimension, random)
         tried = np.concatenate([free, _crossing(network, walkers, int(moves / count), random)], axis=1)
-        ends = np.concatenate([walkers[:, None], domain.project(walkers[:, None] + tried)], axis=1)
+        tried = domain.project(walkers[:, None] + tried)
+        too_far = lengths(tried.reshape(-1, network.dimension)).reshape(tried.shape[:2]) > farthest
+        tried = np.where(too_far[..., None], walkers[:, None], tried)
+        ends = np.concatenate([walkers[:, None], tried], axis=1)
         norms = heights(network, ends.reshape(-1, network.dimension), domain.tangential).reshape(ends.shape[:2])
         walkers = ends[np.arange(count), np.where(np.isfinite(norms), norms, -np.inf).argmax(1)]
     return walkers
