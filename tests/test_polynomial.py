@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lipschitz_networks import random_network
 
-from lawjax import TwoLayer, UserError
+from lawjax import TwoLayer, UserError, activations
 from lawjax.lipschitz import flattenings, polynomial
 from lawjax.lipschitz.domains import Ball, Sphere, named
 from lawjax.lipschitz.polynomial import polynomial_bound
@@ -251,7 +251,7 @@ def test_the_expansion_is_within_its_errors_in_exact_arithmetic(seed, activation
     rng = np.random.default_rng(seed)
     d, k, radius = 2, 3, 0.7
     W, b, a = rng.standard_normal((k, d)) * scale, rng.standard_normal(k) * scale, rng.standard_normal(k)
-    psi = polynomial.activations.get(activation).coefficients
+    psi = activations.get(activation).coefficients
     found = polynomial._expand(W, b, a, psi, radius)
     unit = Fraction(2) ** found.exponent
     for q in range(1, len(psi)):

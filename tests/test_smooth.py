@@ -66,7 +66,7 @@ def test_a_steep_neuron_far_from_all_others(activation, far):
 
 
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "softplus"])
-@pytest.mark.parametrize(("radius", "seed"), [(0.3, 1), (10.0, 1), (0.5, 2), (0.5, 3)])
+@pytest.mark.parametrize(("radius", "seed"), [(0.5, 2), (10.0, 1)])
 def test_wider_domains_are_never_below_narrower_ones(activation, radius, seed):
     """To the last digit: a wider domain's best point may be another one, of nearly the same gradient."""
     found = brackets(bumps(20, 5, seed, activation), (Sphere(radius), Space(), Ball(radius)))
