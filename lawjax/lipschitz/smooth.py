@@ -54,7 +54,7 @@ def _wandered(problem: Problem, points: np.ndarray, random: np.random.Generator)
     points = _distinct(problem, points)
     others = np.linspace(count // 2, max(len(points) - 1, count // 2), count - count // 2).astype(int)
     walkers = points[np.minimum(np.append(np.arange(count // 2), others), len(points) - 1)]
-    farthest = _SURE / (_EPS * network.dimension * float(lengths(network.W).max()))
+    farthest = _SURE / (_EPS * network.dimension * max(float(lengths(network.W).max()), 1e-200))  # or all are 0
     for _ in range(_WALK):
         reach = problem.typical + lengths(walkers)
         scales = reach[:, None] * 10.0 ** random.uniform(-4, 0, (count, _FREE))
