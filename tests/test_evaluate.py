@@ -134,4 +134,19 @@ def test_far_away_a_smooth_network_shows_no_more_than_rounding_leaves(activation
         ]
         slopes = f.activation.slope(np.array([float(max(min(z, 10**6), -(10**6))) for z in exact]))
         assert norm <= np.linalg.norm((slopes * f.a) @ f.W) * (1.0 + 1e-12)
+        assert evaluate.norm_at(f, x) <= np.linalg.norm((slopes * f.a) @ f.W) * (1.0 + 1e-12)
     assert far > 1e9 or (shown[:25] > 0).all()
+
+
+@pytest.mark.parametrize("far", [20, 24, 28, 40, 62])
+def test_far_away_where_a_gradient_nearly_cancels_it_shows_no_more_either(far):
+    """Two neurons, nearly of opposite strength, at 0.5 but for the rounding of their pre-activations."""
+    misplaced, w = 0, np.array([0.1, -0.3])
+    for x in np.ldexp(np.random.default_rng(0).standard_normal((40, 2)), far):
+        rounded = float((x[None] @ np.stack([w, w]).T)[0, 0]) - 0.5
+        f = TwoLayer([w, w], [-rounded, -rounded], [1.0, -(1.0 - 1e-5)], 0.0, "tanh")
+        exact = float(sum(Fraction(c) * Fraction(t) for c, t in zip(w, x, strict=True)) - Fraction(rounded))
+        slopes = f.activation.slope(np.array([exact, exact]))
+        assert evaluate.norm_at(f, x) <= np.linalg.norm((slopes * f.a) @ f.W) * (1.0 + 1e-12) + 1e-18
+        misplaced += abs(exact - 0.5) > 1e-11
+    assert misplaced >= 5

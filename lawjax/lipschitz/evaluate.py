@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from lawjax import activations
 from lawjax.lipschitz import doubled
 from lawjax.lipschitz.domains import OFF, Ball, Domain, Space
 from lawjax.lipschitz.scale import scaled
@@ -32,6 +31,7 @@ _EPS = float(np.finfo(np.float64).eps)
 _MARGIN = 8.0  # roundings of a pre-activation within which its sign is not sure
 _SECOND_MARGIN = 2.0**-98  # of its terms, within which it is not sure in doubled precision, for each coordinate
 _NEAR = 1e-11  # rounding of a pre-activation that changes the slopes of a smooth psi no more than their own rounding
+_LARGE = 1e-6  # one within which a psi' of unknown turns is taken to turn no more than by its square
 _CANCELS = 1e-4  # of the path bound, below which a gradient is summed up in doubled precision
 _BLOCK = 2**20  # entries of one block of doubled inner products
 
@@ -68,19 +68,28 @@ def scaled_gradients(network: TwoLayer, points: np.ndarray, domain: Domain) -> t
             gradients = gradients - (gradients * normals).sum(1, keepdims=True) * normals
         norms = lengths(gradients)
         if not psi.has_kink:
-            norms = np.maximum(norms - _of_rounding(W, b, a, psi, size, pre_activations), 0.0)
+            norms = np.maximum(norms - _of_rounding(network, size, pre_activations, domain), 0.0)
         fails = ~np.isfinite(norms) | ~domain.has_lengths(size)
     if signs is not None and not signs.all():
         fails |= ((signs == 0) & ((a != 0) & W.any(1))).any(1)
     return np.where(fails, 0.0, norms), gradients
 
 
-def _of_rounding(
-    W: np.ndarray, b: np.ndarray, a: np.ndarray, psi: activations.Activation, size: np.ndarray, at: np.ndarray
-) -> np.ndarray:
-    """(m,) by how much a smooth psi's gradients may be off, since pre-activations far from 0 are rounded."""
-    norms = lengths(W)
-    margin = _MARGIN * _EPS * W.shape[1] * (np.multiply.outer(size, norms) + np.abs(b))
+def _margins(W: np.ndarray, b: np.ndarray, size: np.ndarray, domain: Domain) -> np.ndarray:
+    """(m, k): how far pre-activations at points of these lengths may be from those at the points that are meant."""
+    reach = np.multiply.outer(size, lengths(W))
+    moved = 0.0 if isinstance(domain, Space) else OFF
+    return _MARGIN * _EPS * W.shape[1] * (reach + np.abs(b)) + moved * reach
+
+
+def _of_rounding(network: TwoLayer, size: np.ndarray, at: np.ndarray, domain: Domain) -> np.ndarray:
+    """(m,) by how much a smooth psi's gradients may be off, since pre-activations far from 0 are rounded.
+
+    Slopes lie between those at the ends of a margin and where psi' turns in it; where turns are not known, anywhere in
+    the slope interval once the margin is large.
+    """
+    psi = network.activation
+    margin = _margins(network.W, network.b, size, domain)
     off = np.zeros(len(at))
     far = (margin > _NEAR).any(1)
     if far.any():
@@ -88,7 +97,9 @@ def _of_rounding(
         slopes = [psi.slope(at - margin), psi.slope(at), psi.slope(at + margin)]
         for turn in psi.turns or ():
             slopes.append(np.where(np.abs(at - turn) <= margin, psi.slope(np.full_like(at, turn)), slopes[1]))
-        off[far] = np.ptp(slopes, axis=0) @ (np.abs(a) * norms)
+        if psi.turns is None and psi.slope_interval is not None:
+            slopes += [np.where(margin > _LARGE, end, slopes[1]) for end in psi.slope_interval]
+        off[far] = np.ptp(slopes, axis=0) @ (np.abs(network.a) * lengths(network.W))
     return off
 
 
@@ -102,9 +113,7 @@ def _signs(
     domain: Domain,
 ) -> np.ndarray:
     """(m, k) signs of the pre-activations at the points of the domain that are meant; 0 where they are not known."""
-    reach = np.multiply.outer(size, lengths(W))
-    moved = 0.0 if isinstance(domain, Space) else OFF
-    margin = _MARGIN * _EPS * W.shape[1] * (reach + np.abs(b)) + moved * reach
+    margin = _margins(W, b, size, domain)
     signs = np.sign(pre_activations)
     unsure = np.abs(pre_activations) <= margin
     if not unsure.any():
@@ -168,6 +177,8 @@ def norm_at(network: TwoLayer, point: np.ndarray, domain: Domain = Space()) -> f
         if domain.tangential:
             gradient = _doubled_tangential(gradient, x[0])
         norms = lengths(gradient[0][None])
+        if not psi.has_kink:
+            norms = np.maximum(norms - _of_rounding(one.network, lengths(x), pre_activations, domain), 0.0)
     return float(one.restored(norms)[0])
 
 
