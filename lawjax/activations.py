@@ -64,11 +64,16 @@ class Activation:
     is_homogeneous: bool = False
 
     def __post_init__(self) -> None:
-        """Lists of numbers are taken as tuples."""
-        for name in ("slope_interval", "coefficients", "turns"):
+        """Check what can be checked without a computation; lists of numbers are taken as tuples."""
+        arguments.instance("The name of an activation", self.name, str, "such as 'softsign'")
+        if not (callable(self.function) and callable(self.slope)):
+            raise UserError(f"{self.name}: function and slope must be functions of an array.")
+        for name, length in (("slope_interval", 2), ("coefficients", None), ("turns", None)):
             given = getattr(self, name)
             if given is not None:
-                object.__setattr__(self, name, tuple(float(number) for number in given))
+                object.__setattr__(self, name, tuple(arguments.numbers(name, given, (length,)).tolist()))
+        for name in ("has_kink", "is_homogeneous"):
+            arguments.flag(name, getattr(self, name))
 
     def __str__(self) -> str:
         """Its name."""
@@ -251,7 +256,6 @@ def _is_known(name: str) -> bool:
 @functools.cache
 def _tried(psi: Activation) -> Activation:
     """The activation, once its statements held where they were tried."""
-    arguments.instance("The name of an activation", psi.name, str, "such as 'softsign'")
     if _is_known(psi.name):
         if _get(psi.name) != psi:
             raise UserError(f"{psi.name!r} is the name of an activation that there is; give yours another one.")

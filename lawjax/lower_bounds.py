@@ -24,6 +24,7 @@ import scipy.optimize
 import scipy.spatial
 
 from lawjax import activations, arguments, data, tensors
+from lawjax.activations import Activation
 from lawjax.data import Dataset
 from lawjax.errors import UserError
 from lawjax.lipschitz.domains import check_single
@@ -347,7 +348,7 @@ def network_bounds(network: TwoLayer, dataset: Dataset) -> list[LowerBound]:
     return bounds
 
 
-def all(dataset: Dataset, k: int, activation: str = "relu") -> list[LowerBound]:
+def all(dataset: Dataset, k: int, activation: Activation | str = "relu") -> list[LowerBound]:
     """What is known for networks of k neurons with this activation on this data set.
 
     Statements that do not apply are listed without a value, with the reason.
@@ -357,25 +358,25 @@ def all(dataset: Dataset, k: int, activation: str = "relu") -> list[LowerBound]:
     """
     dataset = data.float64(dataset)
     psi = activations.get(activation)
-    kind, _, order = activation.partition(":")
+    kind, _, order = psi.name.partition(":")
     bounds = [floor(dataset), conjecture1(dataset, k), theorem4(dataset, k), bubeck_sellke(dataset, k)]
     if math.isfinite(psi.lipschitz):
         bounds += [theorem3(dataset, k), theorem3_path(dataset)]
     else:
-        bounds.append(_absent("Theorem 3", "section 4.1", f"{activation} is not Lipschitz on R"))
+        bounds.append(_absent("Theorem 3", "section 4.1", f"{psi} is not Lipschitz on R"))
     degree = 0 if psi.coefficients is None else max(np.flatnonzero(psi.coefficients), default=0)
     if kind == "power":
         bounds.append(theorem5(dataset, int(order)))
     else:
-        bounds.append(_absent("Theorem 5", "section 4.3", f"it is for psi = t^p without biases, not {activation}"))
+        bounds.append(_absent("Theorem 5", "section 4.3", f"it is for psi = t^p without biases, not {psi}"))
     if degree:
         bounds.append(theorem6(dataset, int(degree)))
     else:
-        bounds.append(_absent("Theorem 6", "appendix D.1", f"it is for polynomial psi, not {activation}"))
-    if activation == "power:2":
+        bounds.append(_absent("Theorem 6", "appendix D.1", f"it is for polynomial psi, not {psi}"))
+    if psi.name == "power:2":
         bounds.append(theorem7(dataset, k))
     else:
-        bounds.append(_absent("Theorem 7", "appendix D.2", f"it is for psi = t^2 without biases, not {activation}"))
+        bounds.append(_absent("Theorem 7", "appendix D.2", f"it is for psi = t^2 without biases, not {psi}"))
     return bounds
 
 

@@ -259,7 +259,7 @@ class TwoLayer:
         named = {name: arrays[name] for name in _FIELDS if name in arrays}
         try:
             name = _word(arrays["activation"]) if "activation" in arrays else "relu"
-            own = activation if activation is not None and activation.name == name else name
-            return cls(**named, activation=own)
+            own = None if activation is None else activations.get(activation)
+            return cls(**named, activation=own if own is not None and own.name == name else name)
         except UserError as error:
             raise UserError(f"{path} is no valid network: {error}") from None

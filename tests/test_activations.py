@@ -10,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lawjax import Ball, Space, TwoLayer, activations, bracket
+from lawjax import Ball, Space, TrainingConfig, TwoLayer, activations, bracket, data, lower_bounds, memorize
 from lawjax.errors import UserError
+from lawjax.sweep.grid import Grid
+from lawjax.sweep.run import SweepConfig
 
 FIXED = tuple(activation.name for activation in activations._FIXED)
 POLYNOMIALS = tuple(f"power:{p}" for p in range(1, 5)) + (
@@ -313,6 +315,18 @@ def test_ones_own_goes_wherever_a_name_goes(tmp_path):
     with pytest.raises(UserError, match="Unknown activation 'softsign'"):
         TwoLayer.load(tmp_path / "f.npz")
     assert TwoLayer.load(tmp_path / "f.npz", activation=psi).activation is psi
+    with pytest.raises(UserError, match="Unknown activation 3"):
+        TwoLayer.load(tmp_path / "f.npz", activation=3)
+
+
+def test_ones_own_is_trained_and_bounded_below_but_not_in_a_sweep():
+    points = data.gaussian(jax.random.key(0), 12, 6)
+    config = TrainingConfig(activation=softsign(), step_limit=3000)
+    [trained] = memorize(points, [8], jax.random.key(1), config)
+    assert trained.network.activation is config.activation and trained.fitted
+    assert {bound.name for bound in lower_bounds.all(points, 8, softsign()) if bound.value is not None} >= {"Theorem 3"}
+    with pytest.raises(UserError, match="A sweep is stored"):
+        SweepConfig(grid=Grid((12,), (6,), (8,), 1), training=config)
 
 
 def test_ones_own_without_turns_has_its_interval_everywhere():
@@ -324,6 +338,11 @@ def test_ones_own_without_turns_has_its_interval_everywhere():
     ("changed", "match"),
     [
         ({"name": "tanh"}, "give yours another"),
+        ({"name": ["a"]}, "name of an activation must be a str"),
+        ({"function": 3.0}, "must be functions"),
+        ({"slope_interval": ("a", 1)}, "slope_interval must be"),
+        ({"turns": [math.nan]}, "turns must be"),
+        ({"has_kink": "yes"}, "has_kink must be"),
         ({"slope": lambda t: 1 / (1 + abs(t))}, "not the derivative"),
         ({"slope_interval": (0.0, 0.5)}, "outside its interval"),
         ({"turns": ()}, "turns, too"),
@@ -342,7 +361,7 @@ def test_ones_own_that_is_not_what_it_says(changed, match):
 def test_every_activation_is_what_it_says(name):
     """What `get` tries of one's own holds for those that there are."""
     psi = activations.get(name)
-    activations._tried.__wrapped__(activations.Activation("another", **_facts(psi)))
+    activations.get(activations.Activation("another", **_facts(psi)))
 
 
 def _facts(psi):

@@ -55,7 +55,9 @@ class SweepConfig:
     keep_networks: bool = True
 
     def __post_init__(self) -> None:
-        """Check the data model and the batch size."""
+        """Check the data model, the activation and the batch size."""
+        if not isinstance(self.training.activation, str):
+            raise UserError("A sweep is stored with its configuration: name an activation that lawjax has by name.")
         if self.data_model not in data.MODELS:
             raise UserError(f"data_model must be one of {', '.join(data.MODELS)}, not {self.data_model!r}.")
         sizes = self.grid.n if isinstance(self.grid.n, tuple) else (self.grid.n,)
