@@ -155,7 +155,7 @@ def _steepest(network: TwoLayer, one: Scaled, domain: Domain, points: Sequence[n
 
 
 def _with_parts(domains: Collection[Domain]) -> set[Domain]:
-    """The domains, the sphere of each ball, and for R^d the largest ball, of radius 1 if there is none."""
+    """The domains, the sphere of each ball, and for R^d that of each sphere, or the one of radius 1."""
     found = set(domains)
     if Space() in found and not any(isinstance(domain, (Ball, Sphere)) for domain in found):
         found.add(Ball())

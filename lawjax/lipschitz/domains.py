@@ -48,10 +48,6 @@ class Domain:
         """Points (..., d) moved along their rays onto the sphere or into the ball; on R^d they stay. 0 stays 0."""
         return points
 
-    def contains(self, points: np.ndarray) -> np.ndarray:
-        """(m,): whether points (m, d) lie on it, up to rounding."""
-        return self.has_lengths(lengths(points))
-
     def has_lengths(self, lengths: np.ndarray) -> np.ndarray:
         """Whether points of these distances from 0 lie on it, up to rounding."""
         return np.isfinite(lengths)

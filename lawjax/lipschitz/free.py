@@ -81,10 +81,9 @@ def polished(network: TwoLayer, points: np.ndarray, domain: Domain, iterations: 
         iterations: of L-BFGS from each point, at most.
     """
     options = {"maxiter": iterations}
-    size = padded_size(*network.W.shape)
-    ends = np.pad(points, [(0, 0), (0, size[1] - network.dimension)])
     with jax.enable_x64(True):
-        padded = jax.tree.map(jnp.asarray, network.padded(*size).astype(np.float64))
+        padded = _padded(network)
+        ends = np.pad(points, [(0, 0), (0, padded.dimension - network.dimension)])
         for i, unit in enumerate(lengths(points)):
 
             def depth(scaled: np.ndarray, unit: float = unit) -> tuple[float, np.ndarray]:
@@ -99,15 +98,19 @@ def polished(network: TwoLayer, points: np.ndarray, domain: Domain, iterations: 
 
 def heights(network: TwoLayer, points: np.ndarray, tangential: bool) -> np.ndarray:
     """log ||grad f|| (m,) at points (m, d), or of its part along the sphere: quicker than by NumPy, of less care."""
-    size = padded_size(*network.W.shape)
     with jax.enable_x64(True):
-        padded = jax.tree.map(jnp.asarray, network.padded(*size).astype(np.float64))
+        padded = _padded(network)
         found = [np.zeros(0)]
         for start in range(0, len(points), _BLOCK):
             block = points[start : start + _BLOCK]
-            block = np.pad(block, [(0, _BLOCK - len(block)), (0, size[1] - network.dimension)])
+            block = np.pad(block, [(0, _BLOCK - len(block)), (0, padded.dimension - network.dimension)])
             found.append(np.asarray(_heights(padded, block, tangential)))
     return np.concatenate(found)[: len(points)]
+
+
+def _padded(network: TwoLayer) -> TwoLayer:
+    """With JAX leaves in float64, of a size that many networks share, for few compilations."""
+    return jax.tree.map(jnp.asarray, network.padded(*padded_size(*network.W.shape)).astype(np.float64))
 
 
 @functools.partial(jax.jit, static_argnames="tangential")

@@ -111,6 +111,8 @@ def _followed(problem: Problem, points: np.ndarray, most: int, iterations: int) 
 
 def _distinct(problem: Problem, points: np.ndarray) -> np.ndarray:
     """The points but 0 in falling order of their gradient norms, each norm once."""
-    points = problem.best_first(points[points.any(1)])
+    points = points[points.any(1)]
     norms = problem.norms(points)
+    order = np.argsort(-norms, kind="stable")
+    points, norms = points[order], norms[order]
     return points[np.append(True, norms[1:] < norms[:-1] * (1.0 - _SAME))[: len(points)]]

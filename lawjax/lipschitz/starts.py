@@ -9,6 +9,7 @@ from lawjax.lipschitz.domains import Space, Sphere
 from lawjax.lipschitz.pairs import kink_bound, pair_bound
 from lawjax.lipschitz.problem import Problem
 from lawjax.lipschitz.vectors import lengths
+from lawjax.network import TwoLayer
 
 _PAIRED = 500  # of the points given, between which the steepest pair is looked for
 _BETWEEN = 400  # points tried between the steepest pair
@@ -34,16 +35,21 @@ def starting_points(problem: Problem) -> np.ndarray:
     return np.concatenate(points)
 
 
+def _strongest(network: TwoLayer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Norms (m,), unit normals (m, d) and biases (m,) of the neurons with the largest |a_l| ||w_l||."""
+    norms = lengths(network.W)
+    strongest = np.argsort(-np.abs(network.a) * norms, kind="stable")[:_STRONGEST]
+    strongest = strongest[norms[strongest] > 0]
+    return norms[strongest], network.W[strongest] / norms[strongest, None], network.b[strongest]
+
+
 def _in_caps(problem: Problem) -> np.ndarray:
     """(m, d) points in the caps of the strongest neurons: their middles, and from there towards the rim."""
     network, radius = problem.network, problem.domain.radius
     if not network.activation.has_kink:
         return np.zeros((0, network.dimension))
-    norms = lengths(network.W)
-    strongest = np.argsort(-np.abs(network.a) * norms, kind="stable")[:_STRONGEST]
-    strongest = strongest[norms[strongest] > 0]
-    normals = network.W[strongest] / norms[strongest, None]
-    heights = np.clip(-network.b[strongest] / norms[strongest] / radius, -1.0, 1.0)
+    norms, normals, biases = _strongest(network)
+    heights = np.clip(-biases / norms / radius, -1.0, 1.0)
     normals, heights = np.where(heights < 0, -1.0, 1.0)[:, None] * normals, np.abs(heights)
     aside = np.random.default_rng(3).standard_normal(normals.shape)
     aside -= (aside * normals).sum(1, keepdims=True) * normals
@@ -58,13 +64,9 @@ def _in_caps(problem: Problem) -> np.ndarray:
 
 def _on_hyperplanes(problem: Problem) -> np.ndarray:
     """(m, d) where the strongest neurons are steep: the point nearest 0 of their hyperplanes, and on either side."""
-    network = problem.network
-    norms = lengths(network.W)
-    strongest = np.argsort(-np.abs(network.a) * norms, kind="stable")[:_STRONGEST]
-    strongest = strongest[norms[strongest] > 0]
-    normals = network.W[strongest] / norms[strongest, None]
+    norms, normals, biases = _strongest(problem.network)
     with np.errstate(over="ignore"):
-        points = [((t - network.b[strongest]) / norms[strongest])[:, None] * normals for t in _SIDES]
+        points = [((t - biases) / norms)[:, None] * normals for t in _SIDES]
     found = np.concatenate(points)
     return problem.search_domain.project(found[np.isfinite(found).all(1)])
 
