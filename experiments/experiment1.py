@@ -2,7 +2,7 @@
 
     python experiments/experiment1.py --preset paper --out runs/exp1
 
-Preset paper: 1090 networks, n 100...2000, d 50...n, k 10...n, five seeds, epsilon = 0.02; about ten minutes on two
+Preset paper: 1090 networks, n 100...2000, d 50...n, k 10...n, five seeds, epsilon = 0.02; about twelve minutes on two
 CPU cores, a third of them for the brackets (--brackets False leaves these out). Preset laptop: a minute. Expected: a
 scatter whose affine fit has a positive slope and a large intercept. Writes figures/figure2.{png,pdf},
 figures/ratios.{png,pdf}, summary.md and table.parquet in the run directory. Any field can be overridden: see --help.
