@@ -335,11 +335,19 @@ def test_domains_that_are_none_and_radii_beyond_floats():
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6))
 def test_no_certificate_is_below_its_share_of_the_path_product(seed):
-    """docs/frontier.md: at least sum ||v_l|| / (2 sqrt(min(k + 1, d))); and Lip at least that with k for k <= d."""
+    """docs/frontier.md: at least sum ||v_l|| / (2 sqrt(min(k + 1, d))); and Lip at least that with k for k <= d.
+
+    Neurons of one kink count as the one that they are together.
+    """
     f = random_network(np.random.default_rng(seed), "relu", max_d=12, max_k=12, scales=3.0)
-    path = float((np.abs(f.a) * np.linalg.norm(f.W, axis=1)).sum())
     k, d = f.n_neurons, f.dimension
-    found = lawjax.bracket(f)
-    assert certify(f, by_cells=False).bound >= path / (2 * math.sqrt(min(k + 1, d))) * (1 - 1e-12)
+    certificate, found = certify(f, by_cells=False), lawjax.bracket(f)
+    generators = f.a[:, None] * f.W
+    path = float(np.linalg.norm(generators, axis=1).sum())
+    for neuron, other, sign in certificate.ties:
+        generators[other] += sign * generators[neuron]
+        generators[neuron] = 0.0
+    together = float(np.linalg.norm(generators, axis=1).sum())
+    assert certificate.bound >= together / (2 * math.sqrt(min(k + 1, d))) * (1 - 1e-12)
     if k <= d and np.linalg.matrix_rank(f.W) == k:
         assert found.lower >= path / (2 * math.sqrt(k)) * (1 - 1e-9)

@@ -334,7 +334,7 @@ def test_mistakes():
         {"activation": "power:3"},
         {"activation": "power:2"},
         {"domain": "torus"},
-        {"domain": "ball", "radius": 0.0},
+        {"domain": "box"},
         {"steps": 0},
         {"starts": -1},
         {"rate": 0.0},
