@@ -14,8 +14,8 @@ import numpy as np
 from common import machine
 
 from lawjax import Dataset, TwoLayer, bracket, cli, constructions
+from lawjax.domains import Sphere
 from lawjax.lipschitz import certify
-from lawjax.lipschitz.domains import Sphere
 
 CAPS = ((100, 200), (200, 100), (1000, 200))  # (n, d) of section 3.2, k = n
 GROUPED = ((400, 800, 200), (1000, 2000, 500), (1000, 2000, 200), (2000, 2000, 200))  # (n, d, k) of section 3.3

@@ -15,7 +15,7 @@ import numpy as np
 from common import machine, reference
 
 from lawjax import TwoLayer, bracket, cli
-from lawjax.lipschitz.domains import Sphere, named
+from lawjax.domains import Sphere, named
 
 WHERE = (("ball", False), ("sphere", False), ("sphere", True))  # domain, tangential
 SIZE = (200, 1000)  # (d, k) of the large networks

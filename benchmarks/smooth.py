@@ -22,9 +22,9 @@ from tqdm import tqdm
 
 from lawjax import Ball, Sphere, TrainingConfig, TwoLayer, bracket, cli, data, keys, memorize
 from lawjax.lipschitz import ascend, max_random_gradient
-from lawjax.lipschitz.brackets import brackets
-from lawjax.lipschitz.evaluate import gradient_norms
-from lawjax.lipschitz.free import heights
+from lawjax.lipschitz.bracketing import brackets
+from lawjax.lipschitz.lower.evaluate import gradient_norms
+from lawjax.lipschitz.lower.free import heights
 
 ACTIVATIONS = ("tanh", "gelu", "softplus")
 SIZES = ((100, 20), (200, 50), (300, 100))  # (n, d)

@@ -30,7 +30,7 @@ import polars as pl
 from common import machine, reference
 
 from lawjax import Bracket, TwoLayer, UserError, bracket, check, cli
-from lawjax.lipschitz.domains import named
+from lawjax.domains import named
 
 TOGETHER = 16  # networks in one call; an exception there hides none, as they are then asked one by one
 COUNTS = {  # columns of the tables: faults of tests/bracket_faults.py that they count

@@ -35,14 +35,14 @@ from common import cores, machine
 from tqdm import tqdm
 
 from lawjax import cli
-from lawjax.config import TrainingConfig
 from lawjax.errors import UserError
-from lawjax.models import NORM_EPSILON
-from lawjax.pack import DIVERGED_LOSS
 from lawjax.sweep.grid import Grid, NetworkId
 from lawjax.sweep.measure import ProbeConfig
 from lawjax.sweep.run import SweepConfig, run
 from lawjax.sweep.store import device_name
+from lawjax.train.config import TrainingConfig
+from lawjax.train.model import NORM_EPSILON
+from lawjax.train.pack import DIVERGED_LOSS
 
 EXPERIMENT_1 = Path(__file__).parents[1] / "experiments" / "experiment1.py"
 COMPILATION = "/jax/core/compile/backend_compile_duration"

@@ -15,12 +15,12 @@ from pathlib import Path
 import polars as pl
 
 from lawjax import cli, report
-from lawjax.config import TrainingConfig
-from lawjax.fits import proportion
+from lawjax.report.fits import proportion
 from lawjax.sweep.grid import CapacityGrid
 from lawjax.sweep.measure import ProbeConfig
 from lawjax.sweep.run import SweepConfig, run
 from lawjax.sweep.store import Store
+from lawjax.train.config import TrainingConfig
 
 CAPACITY = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 8.0)
 

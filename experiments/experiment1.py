@@ -17,11 +17,11 @@ from typing import Any
 import polars as pl
 
 from lawjax import cli, fits, report
-from lawjax.config import TrainingConfig
 from lawjax.quantiles import quantiles
 from lawjax.sweep.grid import Grid
 from lawjax.sweep.run import SweepConfig, run
 from lawjax.sweep.store import Store
+from lawjax.train.config import TrainingConfig
 
 TRAINING = TrainingConfig(epsilon=0.02, step_limit=3000)
 PRESETS = {

@@ -16,11 +16,11 @@ from pathlib import Path
 import polars as pl
 
 from lawjax import cli, fits, report
-from lawjax.config import TrainingConfig
 from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
 from lawjax.sweep.measure import BRACKETS
 from lawjax.sweep.run import SweepConfig, run
 from lawjax.sweep.store import Store
+from lawjax.train.config import TrainingConfig
 
 TRAINING = TrainingConfig(epsilon=0.1, step_limit=20_000)
 PRESETS = {

@@ -18,10 +18,10 @@ import experiment2
 import polars as pl
 
 from lawjax import cli, files, fits
-from lawjax.config import TrainingConfig
 from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
 from lawjax.sweep.run import SweepConfig, run
 from lawjax.sweep.store import Store, write_table
+from lawjax.train.config import TrainingConfig
 
 TRAINING = TrainingConfig(epsilon=0.1, step_limit=5000)
 

@@ -38,7 +38,7 @@ from lawjax import (
 )
 from lawjax.frontier import EXACT, FrontierConfig, Problem, epsilon_of, search_all
 from lawjax.lipschitz import Bracket, max_random_gradient, path_product
-from lawjax.lipschitz.brackets import brackets
+from lawjax.lipschitz.bracketing import brackets
 from lawjax.quantiles import quantiles
 from lawjax.sweep.grid import WIDTH_RULES, check_positive
 from lawjax.sweep.jobs import Job, job_table, run_jobs
@@ -110,7 +110,7 @@ class Frontiers:
 
     def jobs(self) -> list[Job]:
         """One for each kind of network and (n, d, k); every seed is a row."""
-        from lawjax.plots import USUAL
+        from lawjax.report.plots import USUAL
 
         base = {"source": "frontier", **USUAL}
         found: dict[tuple[Any, ...], Job] = {}

@@ -17,14 +17,14 @@ import numpy as np
 import tyro
 
 from lawjax import cli
-from lawjax.config import TrainingConfig
 from lawjax.errors import UserError
 from lawjax.quantiles import quantiles
 from lawjax.sweep.grid import NetworkId, grid_of
 from lawjax.sweep.measure import ProbeConfig, measure
 from lawjax.sweep.run import SweepConfig, retrain
 from lawjax.sweep.store import Store
-from lawjax.training import numerics
+from lawjax.train.config import TrainingConfig
+from lawjax.train.training import numerics
 
 
 @dataclass(frozen=True)

@@ -213,8 +213,8 @@ class Bracket:
     def _of_file(self) -> None:
         import json
 
+        from lawjax.domains import named
         from lawjax.lipschitz import bracket
-        from lawjax.lipschitz.domains import named
         from lawjax.network import TwoLayer
 
         if self.certificate is not None:
@@ -232,7 +232,7 @@ class Bracket:
     def _say(self, network: TwoLayer, found: Any) -> None:
         import json
 
-        from lawjax.lipschitz.domains import in_words
+        from lawjax.domains import in_words
 
         if self.json:
             record = {
@@ -338,7 +338,8 @@ class Construct:
         """Write it and print its claims."""
         import numpy as np
 
-        from lawjax import constructions, data, keys
+        from lawjax import data, keys
+        from lawjax.theory import constructions
 
         files.check_new(*filter(None, (self.file, self.data)))
         _check_counts(n=self.n, d=self.d, k=self.k)
@@ -379,8 +380,9 @@ class Bounds:
 
     def __call__(self) -> None:
         """Print the table."""
-        from lawjax import data, lower_bounds
+        from lawjax import data
         from lawjax.network import TwoLayer
+        from lawjax.theory import lower_bounds
 
         _check_counts(k=self.k)
         check_device()
@@ -427,8 +429,8 @@ class Frontier:
         from tqdm import tqdm
 
         from lawjax import data, frontier, keys
+        from lawjax.domains import named
         from lawjax.frontier.config import ACTIVATIONS
-        from lawjax.lipschitz.domains import named
 
         certificate = self._certificate()
         _check_counts(k=self.k, steps=self.steps, starts=self.starts)

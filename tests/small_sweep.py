@@ -15,12 +15,13 @@ from pathlib import Path
 from polars.testing import assert_frame_equal
 
 import lawjax.sweep.run as sweep_run
-from lawjax import cli, pack
-from lawjax.config import TrainingConfig
+from lawjax import cli
 from lawjax.sweep import plan
 from lawjax.sweep.grid import Grid
 from lawjax.sweep.measure import ProbeConfig
 from lawjax.sweep.run import SweepConfig, _UnitRun, run
+from lawjax.train import pack
+from lawjax.train.config import TrainingConfig
 
 PROBES = ProbeConfig(points=200, ascent_starts=4, ascent_steps=5)
 TRAINING = TrainingConfig(epsilon=0.05, learning_rate=0.01, step_limit=10_000)

@@ -12,10 +12,10 @@ from lipschitz_networks import generic, paper_weights, random_network
 
 import lawjax
 from lawjax import Search, TwoLayer, UserError, check, constructions
+from lawjax.domains import Ball, Sphere, named
 from lawjax.lipschitz import certify, exact_circle, exact_space, path_product, spectral_product
-from lawjax.lipschitz.climb import climb
-from lawjax.lipschitz.domains import Ball, Sphere, named
-from lawjax.lipschitz.evaluate import gradient_norms
+from lawjax.lipschitz.lower.evaluate import gradient_norms
+from lawjax.lipschitz.lower.walks import climb
 
 KINKED = ("relu", "leaky_relu", "abs")
 BOUNDED = (*KINKED, "tanh", "softplus", "gelu", "identity")

@@ -8,8 +8,9 @@ import pytest
 
 import lawjax
 from lawjax import TwoLayer, UserError, check
-from lawjax.lipschitz import cells, certify, exact_circle, exact_space
-from lawjax.lipschitz.domains import Ball, Sphere, named
+from lawjax.domains import Ball, Sphere, named
+from lawjax.lipschitz import certify, exact_circle, exact_space
+from lawjax.lipschitz.lower import cells
 
 HAT = TwoLayer([[1.0]] * 3, [1.0, 0.0, -1.0], [1.0, -2.0, 1.0])
 RIM = TwoLayer(  # integers put kinks through points of the unit circle

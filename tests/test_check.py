@@ -12,8 +12,8 @@ from lipschitz_networks import generic, paper_weights, random_network
 
 import lawjax
 from lawjax import TwoLayer, UserError, check, constructions
+from lawjax.domains import named
 from lawjax.lipschitz import certify, path_product
-from lawjax.lipschitz.domains import named
 
 ACTIVATIONS = ("relu", "leaky_relu", "abs", "tanh", "softplus", "gelu", "identity")
 CHECKER = Path(check.__file__)

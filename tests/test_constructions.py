@@ -10,9 +10,9 @@ from lipschitz_networks import generic
 
 import lawjax
 from lawjax import Dataset, UserError, constructions, keys, tensors
+from lawjax.domains import Sphere
 from lawjax.lipschitz import max_random_gradient
-from lawjax.lipschitz.domains import Sphere
-from lawjax.lipschitz.evaluate import gradient_norms
+from lawjax.lipschitz.lower.evaluate import gradient_norms
 
 
 @pytest.mark.parametrize(("n", "d"), [(85, 1000), (500, 1000)])

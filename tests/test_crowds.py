@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from lawjax import TwoLayer
+from lawjax.domains import Sphere
 from lawjax.lipschitz import certify, exact_circle
-from lawjax.lipschitz.crowds import best_crowd, proved_crowd_bound, quadratic
-from lawjax.lipschitz.domains import Sphere
-from lawjax.lipschitz.evaluate import gradient_norms
-from lawjax.lipschitz.slopes import slope_intervals
+from lawjax.lipschitz.lower.evaluate import gradient_norms
+from lawjax.lipschitz.upper.overlaps import best_crowd, proved_crowd_bound, quadratic
+from lawjax.lipschitz.upper.slopes import slope_intervals
 
 KINKED = ("relu", "leaky_relu", "abs")
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 import lawjax
 from lawjax import TwoLayer
-from lawjax.lipschitz import doubled, evaluate
-from lawjax.lipschitz.domains import Sphere, as_domain
+from lawjax.domains import Sphere, as_domain
+from lawjax.lipschitz import doubled
+from lawjax.lipschitz.lower import evaluate
 from lawjax.lipschitz.scale import scaled
-from lawjax.lipschitz.ties import ties_of
+from lawjax.lipschitz.upper.ties import ties_of
 
 floats = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: 0.0 if abs(x) < 1e-6 else x)
 

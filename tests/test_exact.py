@@ -7,8 +7,9 @@ import pytest
 from lipschitz_networks import random_network
 
 from lawjax import TwoLayer, UserError
-from lawjax.lipschitz import exact, exact_circle, exact_space
-from lawjax.lipschitz.domains import Sphere
+from lawjax.domains import Sphere
+from lawjax.lipschitz import exact_circle, exact_space
+from lawjax.lipschitz.lower import exact
 
 
 @pytest.mark.parametrize(("d", "k"), [(1, 5), (2, 1), (2, 7), (3, 8), (4, 4), (5, 3), (6, 9)])

@@ -8,8 +8,8 @@ from exact_oracles import PIECEWISE_LINEAR, exact, norm_at, path, sampled, visib
 from structured_networks import KINDS, ROUGH, structured
 
 from lawjax import TwoLayer
+from lawjax.domains import Sphere
 from lawjax.lipschitz import exact_circle, exact_space, path_product
-from lawjax.lipschitz.domains import Sphere
 
 QUESTIONS = (("space", False), ("ball", False), ("sphere", False), ("sphere", True))
 

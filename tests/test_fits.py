@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lawjax.errors import UserError
-from lawjax.fits import affine, monomial, power_law
+from lawjax.report.fits import affine, monomial, power_law
 
 
 def grouped_line(rng, n_groups, per_group=12, slope=3.0, intercept=5.0):

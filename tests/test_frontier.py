@@ -16,10 +16,10 @@ from lipschitz_networks import generic, random_network
 
 import lawjax
 from lawjax import Dataset, TrainingConfig, TwoLayer, UserError, bracket, constructions, keys, lower_bounds
+from lawjax.domains import as_domain, named
 from lawjax.frontier import FrontierConfig, Problem, interpolating, resized, search, search_all, shrunk
 from lawjax.frontier.objective import Params, relaxed, start_of_relaxation
 from lawjax.lipschitz import certify
-from lawjax.lipschitz.domains import as_domain, named
 
 SHORT = FrontierConfig(steps=2000, starts=2)
 

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lawjax import TrainingConfig, UserError, data, keys, pack
-from lawjax.training import numerics
+from lawjax import TrainingConfig, UserError, data, keys
+from lawjax.train import pack
+from lawjax.train.training import numerics
 
 
 def words(key):
@@ -145,7 +146,7 @@ import dataclasses, json, sys
 from pathlib import Path
 import numpy as np
 from lawjax import cli
-from lawjax.config import TrainingConfig
+from lawjax.train.config import TrainingConfig
 from lawjax.sweep.grid import Grid
 from lawjax.sweep.measure import BRACKETS, ProbeConfig
 from lawjax.sweep.run import SweepConfig, run

@@ -11,8 +11,8 @@ from lipschitz_networks import generic
 
 import lawjax
 from lawjax import Dataset, TrainingConfig, TwoLayer, UserError, constructions, keys, lower_bounds
+from lawjax.domains import Sphere
 from lawjax.lipschitz import brackets, spectral_product
-from lawjax.lipschitz.domains import Sphere
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawjax import activations
-from lawjax.models import NORM_EPSILON, Pack, PaperNetwork, _product, fold, neuron_params, pack_params
+from lawjax.train.model import NORM_EPSILON, Pack, PaperNetwork, _product, fold, neuron_params, pack_params
 
 N, D = 30, 4
 OWNER = np.array([1, 0, -1, 1, 2, 0, 0, -1], np.int32)

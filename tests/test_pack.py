@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lawjax import pack, training
-from lawjax.config import TrainingConfig
 from lawjax.data import Dataset
-from lawjax.models import neuron_params
-from lawjax.pack import PackShape, Status
+from lawjax.train import pack, training
+from lawjax.train.config import TrainingConfig
+from lawjax.train.model import neuron_params
+from lawjax.train.pack import PackShape, Status
 
 DOUBLE = TrainingConfig(dtype="float64", learning_rate=1e-2, step_limit=300)
 SINGLE = TrainingConfig(learning_rate=1e-2, step_limit=300)

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from lipschitz_networks import random_network
 
 from lawjax import TwoLayer, UserError
-from lawjax.lipschitz import exact_circle, exact_space, pairs
-from lawjax.lipschitz.domains import Sphere
-from lawjax.lipschitz.evaluate import gradient_norms
-from lawjax.lipschitz.pairs import kink_bound, pair_bound
+from lawjax.domains import Sphere
+from lawjax.lipschitz import exact_circle, exact_space
+from lawjax.lipschitz.lower import pairs
+from lawjax.lipschitz.lower.evaluate import gradient_norms
+from lawjax.lipschitz.lower.pairs import kink_bound, pair_bound
 
 SEEDS = st.integers(0, 2**32 - 1)
 KINKED = ("relu", "leaky_relu", "abs")

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lawjax.config import TrainingConfig
 from lawjax.sweep import plan as planning
 from lawjax.sweep.grid import Grid, NetworkId, WidthRuleGrid
 from lawjax.sweep.plan import Group, Unit, device, plan
+from lawjax.train.config import TrainingConfig
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 CONFIG = TrainingConfig(step_limit=3000)

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lawjax import plots
 from lawjax.errors import UserError
-from lawjax.fits import affine, power_law
+from lawjax.report.fits import affine, power_law
 
 STATUSES = ("fitted", "step limit", "diverged")
 

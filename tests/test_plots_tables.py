@@ -12,12 +12,12 @@ from figure_tables import LARGE, SMALL
 from small_sweep import assert_one_sentence
 
 from lawjax import plots, report
-from lawjax.config import TrainingConfig
 from lawjax.errors import UserError
-from lawjax.plots import settings, tables
+from lawjax.report.plots import settings, tables
 from lawjax.sweep.measure import ProbeConfig
 from lawjax.sweep.run import SweepConfig
 from lawjax.sweep.store import Store
+from lawjax.train.config import TrainingConfig
 
 EXPERIMENT1 = LARGE["figure2"][1]
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from lipschitz_networks import random_network
 
 from lawjax import TwoLayer, UserError, activations
-from lawjax.lipschitz import flattenings, polynomial
-from lawjax.lipschitz.domains import Ball, Sphere, named
-from lawjax.lipschitz.polynomial import polynomial_bound
+from lawjax.domains import Ball, Sphere, named
+from lawjax.lipschitz.upper import flattenings, polynomial
+from lawjax.lipschitz.upper.polynomial import polynomial_bound
 
 SEEDS = st.integers(0, 2**32 - 1)
 QUADRATIC = ("power:2", "polynomial:1,-2,0.5", "polynomial:0,0,1,0,0")

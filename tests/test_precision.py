@@ -8,7 +8,7 @@ import pytest
 
 from lawjax import TwoLayer, UserError
 from lawjax.lipschitz import ascend, exact_space, max_random_gradient
-from lawjax.lipschitz.gradients import norms
+from lawjax.lipschitz.lower.proxy import norms
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)

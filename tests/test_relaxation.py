@@ -8,8 +8,8 @@ from lipschitz_networks import random_network
 
 from lawjax import activations
 from lawjax.lipschitz import certify
-from lawjax.lipschitz.rows import centred_rows
-from lawjax.lipschitz.slopes import slope_intervals
+from lawjax.lipschitz.upper.rows import centred_rows
+from lawjax.lipschitz.upper.slopes import slope_intervals
 
 KINKED = ("relu", "leaky_relu", "abs")
 

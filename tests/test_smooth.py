@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from structured_networks import structured
 
 from lawjax import TwoLayer, bracket
-from lawjax.lipschitz.brackets import brackets
-from lawjax.lipschitz.domains import OFF, Ball, Space, Sphere, named
-from lawjax.lipschitz.evaluate import gradient_norms
-from lawjax.lipschitz.free import polished
-from lawjax.lipschitz.vectors import lengths
+from lawjax.domains import OFF, Ball, Space, Sphere, named
+from lawjax.lipschitz.bracketing import brackets
+from lawjax.lipschitz.lower.evaluate import gradient_norms
+from lawjax.lipschitz.lower.free import polished
+from lawjax.vectors import lengths
 
 QUESTIONS = [("space", False), ("ball", False), ("sphere", False), ("sphere", True)]
 

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lipschitz_networks import generic, random_network
 
-from lawjax import Dataset, TrainingConfig, TwoLayer, UserError, check, data, frontier, memorize, pack, training
+from lawjax import Dataset, TrainingConfig, TwoLayer, UserError, check, data, frontier, memorize
+from lawjax.domains import Ball, Space, Sphere, named
 from lawjax.frontier import FrontierConfig, search, search_deep
 from lawjax.frontier import starts as frontier_starts
-from lawjax.lipschitz.domains import Ball, Space, Sphere, named
 from lawjax.standard import StandardForm, standard_form
-from lawjax.training import loss_curve
+from lawjax.train import pack, training
+from lawjax.train.training import loss_curve
 
 N, D = 30, 12
 POINTS = generic(N, D, model="gaussian")

@@ -16,12 +16,13 @@ import small_sweep
 from polars.testing import assert_frame_equal
 from small_sweep import CONFIG, PROBES, assert_one_sentence, assert_same_tables
 
-from lawjax import UserError, pack
+from lawjax import UserError
 from lawjax.sweep import checkpoints, store
 from lawjax.sweep.grid import Grid, NetworkId, WidthRuleGrid
 from lawjax.sweep.measure import BRACKETS
 from lawjax.sweep.run import as_record, run
 from lawjax.sweep.store import SCHEMA, Store
+from lawjax.train import pack
 
 NAME = NetworkId(40, 20, 20, 0)
 

@@ -10,9 +10,9 @@ from structured_networks import KINDS, ROUGH, SMOOTH, structured
 
 import lawjax
 from lawjax import TwoLayer, UserError, check, constructions
+from lawjax.domains import Ball, Sphere, named
 from lawjax.lipschitz import certify
-from lawjax.lipschitz.domains import Ball, Sphere, named
-from lawjax.lipschitz.evaluate import gradient_norms
+from lawjax.lipschitz.lower.evaluate import gradient_norms
 
 LARGE = "crowded_line"
 REFUSABLE = ROUGH | {"sparse_readout", "tiny_rows"}  # their sizes are beyond what the checker takes

@@ -21,17 +21,18 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from small_sweep import CONFIG, PROBES, STUCK, TRAINING, assert_one_sentence, assert_same_tables
 
-from lawjax import UserError, data, keys, loss_curve, pack, training
+from lawjax import UserError, data, keys, loss_curve
 from lawjax.errors import Stopped
 from lawjax.lipschitz import max_random_gradient
 from lawjax.network import TwoLayer
-from lawjax.pack import PackShape
 from lawjax.sweep import checkpoints, plan
 from lawjax.sweep.brackets import bracket_run
 from lawjax.sweep.grid import WIDTH_RULES, CapacityGrid, Grid, NetworkId, WidthRuleGrid, grid_of
 from lawjax.sweep.measure import BRACKETS, COLUMNS, measure
 from lawjax.sweep.run import SweepConfig, _UnitRun, dataset, retrain, run
 from lawjax.sweep.store import SCHEMA, Store, write_table
+from lawjax.train import pack, training
+from lawjax.train.pack import PackShape
 
 SIZES = st.lists(st.integers(1, 30), min_size=1, max_size=4).map(tuple)
 

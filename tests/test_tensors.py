@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lipschitz_networks import generic
 
 from lawjax import Dataset, TwoLayer, UserError, bracket, tensors
-from lawjax.lipschitz.domains import Sphere
+from lawjax.domains import Sphere
 
 
 def evaluated(T, x):

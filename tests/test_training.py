@@ -7,14 +7,15 @@ import jax
 import numpy as np
 import pytest
 
-from lawjax import activations, pack, training
-from lawjax.config import OPTIMIZERS as KNOWN
-from lawjax.config import TrainingConfig, mixes_coordinates, optimizer
+from lawjax import activations
 from lawjax.data import Dataset
 from lawjax.errors import UserError
-from lawjax.models import NORM_EPSILON
-from lawjax.pack import PackShape, Status
-from lawjax.training import loss_curve, memorize
+from lawjax.train import pack, training
+from lawjax.train.config import OPTIMIZERS as KNOWN
+from lawjax.train.config import TrainingConfig, mixes_coordinates, optimizer
+from lawjax.train.model import NORM_EPSILON
+from lawjax.train.pack import PackShape, Status
+from lawjax.train.training import loss_curve, memorize
 
 N, D, K = 40, 8, 16
 KEY = jax.random.key(5, impl="threefry2x32")

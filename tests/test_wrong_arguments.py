@@ -24,10 +24,10 @@ from lawjax import (
     plots,
     tensors,
 )
-from lawjax.config import TrainingConfig
 from lawjax.sweep.grid import Grid
 from lawjax.sweep.measure import ProbeConfig
 from lawjax.sweep.store import Store
+from lawjax.train.config import TrainingConfig
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((6, 3))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from lawjax import arguments
+from lawjax.domains import Domain, Space, as_domain
 from lawjax.errors import UserError
-from lawjax.lipschitz.domains import Domain, Space, as_domain
 
 ACTIVATIONS = ("relu", "leaky_relu", "abs", "tanh", "softplus", "gelu", "power:2")
 

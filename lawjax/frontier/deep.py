@@ -21,6 +21,7 @@ import numpy as np
 
 from lawjax import arguments, check, data
 from lawjax.data import Dataset
+from lawjax.domains import Space
 from lawjax.errors import UserError
 from lawjax.frontier.batches import descended
 from lawjax.frontier.config import FrontierConfig, checked_config
@@ -28,8 +29,7 @@ from lawjax.frontier.finish import shrunk
 from lawjax.frontier.objective import Params, start_of_relaxation
 from lawjax.frontier.starts import RANK, Start, in_own_units
 from lawjax.lipschitz import certify
-from lawjax.lipschitz.certificate import least_proved
-from lawjax.lipschitz.domains import Space
+from lawjax.lipschitz.upper.certificate import least_proved
 from lawjax.lipschitz.verified import spectral_norm, up
 from lawjax.network import TwoLayer
 

@@ -10,7 +10,7 @@ import scipy.linalg
 
 from lawjax import arguments, data
 from lawjax.data import Dataset
-from lawjax.lipschitz.domains import check_single
+from lawjax.domains import check_single
 from lawjax.network import TwoLayer
 
 Array = Any

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lawjax import arguments
+from lawjax.domains import check_single
 from lawjax.errors import UserError
-from lawjax.lipschitz.domains import check_single
 from lawjax.network import TwoLayer
 
 

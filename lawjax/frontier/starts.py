@@ -11,11 +11,11 @@ import numpy as np
 
 from lawjax import activations, arguments, data
 from lawjax.data import Dataset
+from lawjax.domains import Space, check_single
 from lawjax.errors import UserError
 from lawjax.frontier.config import FrontierConfig
 from lawjax.frontier.objective import Params, start_of_relaxation
 from lawjax.frontier.resize import resized
-from lawjax.lipschitz.domains import Space, check_single
 from lawjax.network import TwoLayer
 from lawjax.standard import StandardForm, check_separable, standard_form
 

@@ -1,15 +1,15 @@
 """Lipschitz constants of two-layer networks: lower bounds with a witness, upper bounds with a proof, and brackets."""
 
-from lawjax.lipschitz.ascent import Ascent, ascend
-from lawjax.lipschitz.brackets import Bracket, bracket, brackets
-from lawjax.lipschitz.certificate import Certificate, certify
-from lawjax.lipschitz.domains import Ball, Space, Sphere
-from lawjax.lipschitz.exact import exact_circle, exact_space
-from lawjax.lipschitz.gradients import RandomGradients, max_random_gradient
-from lawjax.lipschitz.pairs import KinkBound, PairBound, kink_bound, pair_bound
-from lawjax.lipschitz.polynomial import PolynomialBound, polynomial_bound
-from lawjax.lipschitz.products import path_product, spectral_product
-from lawjax.lipschitz.witness import Search
+from lawjax.domains import Ball, Space, Sphere
+from lawjax.lipschitz.bracketing import Bracket, bracket, brackets
+from lawjax.lipschitz.lower.ascent import Ascent, ascend
+from lawjax.lipschitz.lower.exact import exact_circle, exact_space
+from lawjax.lipschitz.lower.pairs import KinkBound, PairBound, kink_bound, pair_bound
+from lawjax.lipschitz.lower.proxy import RandomGradients, max_random_gradient
+from lawjax.lipschitz.lower.search import Search
+from lawjax.lipschitz.upper.certificate import Certificate, certify
+from lawjax.lipschitz.upper.polynomial import PolynomialBound, polynomial_bound
+from lawjax.lipschitz.upper.products import path_product, spectral_product
 
 __all__ = [
     "Ascent",

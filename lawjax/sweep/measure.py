@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from lawjax import arguments, keys
+from lawjax.domains import Space, Sphere
 from lawjax.lipschitz import (
     Ascent,
     RandomGradients,
@@ -21,8 +22,7 @@ from lawjax.lipschitz import (
     path_product,
     spectral_product,
 )
-from lawjax.lipschitz.domains import Space, Sphere
-from lawjax.lipschitz.evaluate import gradient_norms
+from lawjax.lipschitz.lower.evaluate import gradient_norms
 from lawjax.network import TwoLayer
 from lawjax.sweep.grid import NetworkId
 

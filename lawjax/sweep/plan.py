@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lawjax.config import TrainingConfig
-from lawjax.pack import PackShape
 from lawjax.sweep.grid import NetworkId
+from lawjax.train.config import TrainingConfig
+from lawjax.train.pack import PackShape
 
 
 @dataclass(frozen=True)

@@ -21,16 +21,17 @@ import jax
 import numpy as np
 import polars as pl
 
-from lawjax import data, keys, pack, training
-from lawjax.config import TrainingConfig
+from lawjax import data, keys
 from lawjax.errors import Stopped, UserError
-from lawjax.pack import PackShape, Status
 from lawjax.sweep import checkpoints
 from lawjax.sweep.grid import CapacityGrid, Grid, NetworkId, WidthRuleGrid
 from lawjax.sweep.measure import COLUMNS, ProbeConfig, measure
 from lawjax.sweep.plan import Group, Unit, device, plan, predicted_steps, step_time
 from lawjax.sweep.progress import Progress
 from lawjax.sweep.store import Store, device_name
+from lawjax.train import pack, training
+from lawjax.train.config import TrainingConfig
+from lawjax.train.pack import PackShape, Status
 
 _WORTH_MOVING = 1.5  # times that a smaller pack must be faster to be worth its compilation
 _WORK_PER_COMMIT = 20.0  # training seconds for each second of storing state, so that large packs are not mostly stored

@@ -1,0 +1,189 @@
+"""Brackets: every network's Lipschitz constant bounded from both sides, below by a point, above by a certificate.
+
+>>> f = TwoLayer(W=[[3.0, 0.0], [0.0, 4.0]], b=[0.0, 0.0], a=[1.0, 1.0])
+>>> found = bracket(f)
+>>> round(found.lower, 9), round(found.upper, 9)
+(5.0, 5.0)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lawjax import arguments
+from lawjax.domains import Ball, Domain, Space, Sphere, as_domain, ball_of, check_network, sphere_of
+from lawjax.errors import UserError
+from lawjax.lipschitz.lower.evaluate import norm_at
+from lawjax.lipschitz.lower.patterns import Searched, prepare
+from lawjax.lipschitz.lower.problem import Problem
+from lawjax.lipschitz.lower.search import Search, witnesses
+from lawjax.lipschitz.scale import Scaled, scaled
+from lawjax.lipschitz.upper.certificate import Certificate, certify, certify_all
+from lawjax.network import TwoLayer
+
+_USUAL = Search()
+
+
+class Bracket(NamedTuple):
+    """A Lipschitz constant between two bounds.
+
+    What lies between them is sup ||grad f|| over the certificate's domain: on R^d and a ball the Lipschitz constant
+    there, on a sphere that of f near it, or, if `tangential`, the supremum of the gradient's part along the sphere.
+
+    Attributes:
+        lower: ||grad f(witness)||, evaluated in float64; where the proof goes through every cell and the best one is
+            thinner than floats are apart, the truth, rounded downwards.
+        upper: a proved upper bound, rounded upwards; infinite where nothing is known.
+        witness: (d,), a point of the domain, off every kink; next to the best cell where no float lies in it.
+        certificate: what proves the upper bound, with its weights and the domain.
+    """
+
+    lower: float
+    upper: float
+    witness: np.ndarray
+    certificate: Certificate
+
+
+def bracket(networks: TwoLayer | Sequence[TwoLayer], domain: Domain | str = Space(), search: Search = _USUAL) -> Any:
+    """The bracket of a network; of a stack or a list of networks of any shapes, the list of their brackets.
+
+    Args:
+        networks: of any activation; unbounded slopes have no upper bound on R^d.
+        domain: `Space()`, `Ball(radius)` or `Sphere(radius, tangential)`, or the name of one of radius 1.
+        search: how hard to look for a witness, and where first.
+
+    Raises:
+        UserError: an unknown domain, points to search of another dimension.
+    """
+    alone = isinstance(networks, TwoLayer) and networks.W.ndim == 2
+    found = brackets(networks, (domain,), search)[domain]
+    return found[0] if alone else found
+
+
+def brackets(
+    networks: TwoLayer | Sequence[TwoLayer], domains: Sequence[Domain | str], search: Search = _USUAL
+) -> dict[Domain | str, list[Bracket]]:
+    """Brackets of networks on several domains, by domain, which costs less than one domain after the other.
+
+    A bound for a domain is one for every part of it, and a point of a part is one of the whole. Arguments and errors
+    as for `bracket`.
+    """
+    if not (isinstance(domains, Collection) and domains) or isinstance(domains, (str, bytes, Mapping)):
+        raise UserError('Name at least one domain: a list such as [lawjax.Space(), lawjax.Sphere(2.0)] or ["sphere"].')
+    asked = {domain: as_domain(domain) for domain in domains}
+    arguments.instance("search", search, Search, "such as lawjax.Search(starts=32, steps=60)")
+    networks = _singles(networks)
+    certificates: dict[Domain, list[Certificate]] = {}
+    for domain in sorted(set(asked.values()), key=_size, reverse=True):
+        wider = [own for other, own in certificates.items() if domain.is_part_of(other)]
+        certificates[domain] = certify_all(networks, domain, wider[-1] if wider else None)
+    exact = [all(of_domain[i].cells for of_domain in certificates.values()) for i in range(len(networks))]
+    searched = [i for i, is_exact in enumerate(exact) if not is_exact]
+    points = _searched(
+        [networks[i] for i in searched],
+        {domain: [of_domain[i] for i in searched] for domain, of_domain in certificates.items()},
+        search,
+    )
+    found: dict[Domain, list[Bracket]] = {}
+    for domain, of_domain in certificates.items():
+        own = dict(zip(searched, points[domain], strict=True))
+        found[domain] = [
+            _bracket(network, certificate, own.get(i))
+            for i, (network, certificate) in enumerate(zip(networks, of_domain, strict=True))
+        ]
+    return {given: found[domain] for given, domain in asked.items()}
+
+
+def _size(domain: Domain) -> tuple[float, int, bool]:
+    """An order in which every domain comes after its parts."""
+    return domain.radius, (Sphere, Ball, Space).index(type(domain)), not domain.tangential
+
+
+def _bracket(network: TwoLayer, certificate: Certificate, point: np.ndarray | None) -> Bracket:
+    if certificate.cells and certificate.candidates is not None:
+        return Bracket(certificate.lower, certificate.bound, certificate.candidates[0], certificate)
+    assert point is not None
+    attained = norm_at(network, point, certificate.domain)
+    return Bracket(min(attained, certificate.bound), certificate.bound, point, certificate)
+
+
+def _searched(
+    networks: Sequence[TwoLayer], certificates: dict[Domain, list[Certificate]], search: Search
+) -> dict[Domain, list[np.ndarray]]:
+    """The best point found for each network on each domain; their parts are searched, too, from the narrowest on."""
+    if not networks:
+        return dict.fromkeys(certificates, [])
+    ones = [scaled(network) for network in networks]
+    widest = next(iter(certificates))
+    prepared = {
+        tangential: [
+            prepare(one.network, certificate.weights, tangential)
+            for one, certificate in zip(ones, certificates[widest], strict=True)
+        ]
+        for tangential in {domain.tangential for domain in certificates}
+    }
+    points: dict[Domain, list[np.ndarray]] = {}
+    for domain in sorted(_with_parts(certificates), key=_size):
+        above = next(own for other, own in reversed(certificates.items()) if domain.is_part_of(other))
+        parts = [part for part in points if part.is_part_of(domain)]
+        ascended = max((part.radius for part in parts if isinstance(part, Sphere)), default=0.0)
+        problems = [
+            _problem(*each, domain, ascended)
+            for each in zip(networks, ones, prepared[domain.tangential], above, strict=True)
+        ]
+        hints = [np.stack(own) for own in zip(*(points[part] for part in parts), strict=True)] if parts else None
+        found = witnesses(problems, search, hints)
+        if hints is not None:  # what a point of a part shows, this domain shows to the last digit
+            each = zip(networks, ones, found, hints, strict=True)
+            found = [_steepest(network, one, domain, (point, *others)) for network, one, point, others in each]
+        points[domain] = found
+    with np.errstate(over="ignore", under="ignore"):
+        return {
+            domain: [np.ldexp(point, -one.stretch) for one, point in zip(ones, points[domain], strict=True)]
+            for domain in certificates
+        }
+
+
+def _steepest(network: TwoLayer, one: Scaled, domain: Domain, points: Sequence[np.ndarray]) -> np.ndarray:
+    """Of points in the units of the network of size one, that with the largest gradient; of equal ones the first."""
+    with np.errstate(over="ignore", under="ignore"):
+        norms = [norm_at(network, np.ldexp(point, -one.stretch), domain) for point in points]
+    return points[int(np.argmax(norms))]
+
+
+def _with_parts(domains: Collection[Domain]) -> set[Domain]:
+    """The domains, the sphere of each ball, and for R^d that of each sphere, or the one of radius 1."""
+    found = set(domains)
+    if Space() in found and not any(isinstance(domain, (Ball, Sphere)) for domain in found):
+        found.add(Ball())
+    found |= {ball_of(domain) for domain in found if isinstance(domain, Sphere) and Space() in found}
+    return found | {sphere_of(domain) for domain in found if isinstance(domain, Ball)}
+
+
+def _problem(
+    network: TwoLayer, one: Scaled, searched: Searched, above: Certificate, domain: Domain, ascended: float
+) -> Problem:
+    """In the units of the network of size one; the bound may be that of a wider domain."""
+    own = above
+    if above.domain != domain and network.activation.slope_interval is None:
+        own = certify(network, domain)  # the points of polynomials come with their proofs
+    with np.errstate(over="ignore", under="ignore"):
+        bound = float(np.ldexp(own.bound, -one.unit))
+        known = own.candidates if own.domain == domain else None
+        known = None if known is None else np.ldexp(known, one.stretch)
+        ascended = float(np.ldexp(ascended, one.stretch))
+    return Problem(one, searched, domain.stretched(one.stretch), bound, ascended, known)
+
+
+def _singles(networks: Any) -> list[TwoLayer]:
+    if isinstance(networks, TwoLayer) and networks.W.ndim == 2:
+        return [networks]
+    if not isinstance(networks, TwoLayer):
+        if not isinstance(networks, Sequence) or isinstance(networks, (str, bytes)):
+            raise UserError(f"Give networks: a lawjax.TwoLayer, a stack or a list, not {arguments.shown(networks)}.")
+        for network in networks:
+            check_network(network)
+    return [one for network in networks for one in _singles(network)]

@@ -1,0 +1,196 @@
+"""What a point proves: the one rule by which gradients are read off, for searches, bounds and tests alike.
+
+At a point x the slopes psi'(w_l . x + b_l) are read off, and the gradient norm is a lower bound, if
+
+- x lies on the domain: within a few roundings of the sphere or ball, and then R x / |x| is the point that is meant;
+- the slopes of a smooth psi are known there: far from 0 pre-activations are rounded, and what slopes may be off by is
+  taken off the norm;
+- x lies on no kink: the signs of all pre-activations there, computed in doubled precision where float64 does not
+  settle them, are known, and the same at x and at the point that is meant. So the slopes are those of a cell that the
+  domain meets.
+
+Anything else proves nothing and counts 0.
+
+>>> from lawjax.domains import Sphere
+>>> f = TwoLayer(W=[[3.0, 4.0]], b=[-4.9], a=[1.0])
+>>> gradient_norms(f, np.array([[0.6, 0.8], [1.0, 0.0], [6.0, 8.0]]), Sphere()).tolist()
+[5.0, 0.0, 0.0]
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lawjax.domains import OFF, Ball, Domain, Space
+from lawjax.lipschitz import doubled
+from lawjax.lipschitz.scale import scaled
+from lawjax.network import TwoLayer
+from lawjax.vectors import lengths
+
+_EPS = float(np.finfo(np.float64).eps)
+_MARGIN = 8.0  # roundings of a pre-activation within which its sign is not sure
+_SECOND_MARGIN = 2.0**-98  # of its terms, within which it is not sure in doubled precision, for each coordinate
+_NEAR = 1e-11  # rounding of a pre-activation that changes the slopes of a smooth psi no more than their own rounding
+_LARGE = 1e-6  # one within which a psi' of unknown turns is taken to turn no more than by its square
+_CANCELS = 1e-4  # of the path bound, below which a gradient is summed up in doubled precision
+_BLOCK = 2**20  # entries of one block of doubled inner products
+
+
+def gradient_norms(network: TwoLayer, points: np.ndarray, domain: Domain = Space()) -> np.ndarray:
+    """||grad f|| at points (m, d) of a domain in float64, or the norm of its part along the sphere; shape (m,).
+
+    0 for a point that proves nothing: off the domain, on a kink, or where the norm is no finite number.
+    """
+    one = scaled(network)
+    with np.errstate(over="ignore", under="ignore"):
+        points = np.ldexp(np.asarray(points, np.float64), one.stretch)
+    return one.restored(scaled_norms(one.network, points, domain.stretched(one.stretch)))
+
+
+def scaled_norms(network: TwoLayer, points: np.ndarray, domain: Domain) -> np.ndarray:
+    """The same for a network of size one (`lawjax.lipschitz.scale`), which is not scaled again."""
+    norms, _ = scaled_gradients(network, points, domain)
+    return norms
+
+
+def scaled_gradients(network: TwoLayer, points: np.ndarray, domain: Domain) -> tuple[np.ndarray, np.ndarray]:
+    """The norms (m,) and the gradients (m, d) themselves, which are not set to 0."""
+    W, b, a = network.W, network.b, network.a
+    psi = network.activation
+    size = lengths(points)
+    with np.errstate(over="ignore", invalid="ignore"):
+        pre_activations = points @ W.T + b
+        signs = _signs(W, b, a, points, size, pre_activations, domain) if psi.has_kink else None
+        slopes = psi.slope(pre_activations if signs is None else signs)
+        gradients = (slopes * a) @ W
+        if domain.tangential:
+            normals = points / np.where(size > 0, size, 1.0)[:, None]
+            gradients = gradients - (gradients * normals).sum(1, keepdims=True) * normals
+        norms = lengths(gradients)
+        if not psi.has_kink:
+            norms = np.maximum(norms - _of_rounding(network, size, pre_activations, domain), 0.0)
+        fails = ~np.isfinite(norms) | ~domain.has_lengths(size)
+    if signs is not None and not signs.all():
+        fails |= ((signs == 0) & ((a != 0) & W.any(1))).any(1)
+    return np.where(fails, 0.0, norms), gradients
+
+
+def _margins(W: np.ndarray, b: np.ndarray, size: np.ndarray, domain: Domain) -> np.ndarray:
+    """(m, k): how far pre-activations at points of these lengths may be from those at the points that are meant."""
+    reach = np.multiply.outer(size, lengths(W))
+    moved = 0.0 if isinstance(domain, Space) else OFF
+    return _MARGIN * _EPS * W.shape[1] * (reach + np.abs(b)) + moved * reach
+
+
+def _of_rounding(network: TwoLayer, size: np.ndarray, at: np.ndarray, domain: Domain) -> np.ndarray:
+    """(m,) by how much a smooth psi's gradients may be off, since pre-activations far from 0 are rounded.
+
+    Slopes lie between those at the ends of a margin and where psi' turns in it; where turns are not known, anywhere in
+    the slope interval once the margin is large.
+    """
+    psi = network.activation
+    margin = _margins(network.W, network.b, size, domain)
+    off = np.zeros(len(at))
+    far = (margin > _NEAR).any(1)
+    if far.any():
+        at, margin = at[far], margin[far]
+        slopes = [psi.slope(at - margin), psi.slope(at), psi.slope(at + margin)]
+        for turn in psi.turns or ():
+            slopes.append(np.where(np.abs(at - turn) <= margin, psi.slope(np.full_like(at, turn)), slopes[1]))
+        if psi.turns is None and psi.slope_interval is not None:
+            slopes += [np.where(margin > _LARGE, end, slopes[1]) for end in psi.slope_interval]
+        off[far] = np.ptp(slopes, axis=0) @ (np.abs(network.a) * lengths(network.W))
+    return off
+
+
+def _signs(
+    W: np.ndarray,
+    b: np.ndarray,
+    a: np.ndarray,
+    points: np.ndarray,
+    size: np.ndarray,
+    pre_activations: np.ndarray,
+    domain: Domain,
+) -> np.ndarray:
+    """(m, k) signs of the pre-activations at the points of the domain that are meant; 0 where they are not known."""
+    margin = _margins(W, b, size, domain)
+    signs = np.sign(pre_activations)
+    unsure = np.abs(pre_activations) <= margin
+    if not unsure.any():
+        return signs
+    unsure &= (a != 0) & W.any(1)
+    signs[unsure] = _doubled_signs(W, b, points, size, np.argwhere(unsure), domain)
+    return signs
+
+
+def _doubled_signs(
+    W: np.ndarray, b: np.ndarray, points: np.ndarray, size: np.ndarray, pairs: np.ndarray, domain: Domain
+) -> np.ndarray:
+    """The signs for pairs of a point and a neuron, in doubled precision; 0 where x and R x / |x| differ.
+
+    On the sphere, w . (R x / |x|) + b has the sign of R (w . x) + b |x|.
+    """
+    found = np.zeros(len(pairs))
+    step = max(1, _BLOCK // W.shape[1])
+    for start in range(0, len(pairs), step):
+        of_point, of_neuron = pairs[start : start + step].T
+        unit = np.ldexp(1.0, np.frexp(np.where(size[of_point] > 0, size[of_point], 1.0))[1])
+        x, bias, w = points[of_point] / unit[:, None], b[of_neuron] / unit, W[of_neuron]
+        of_bias: doubled.Doubled = (bias, np.zeros_like(bias))
+        product = doubled.dot(x, w)
+        bound = W.shape[1] * _SECOND_MARGIN * (np.abs(x * w).sum(1) + np.abs(bias))
+        signs = _sure_signs(product, of_bias, bound)
+        if not isinstance(domain, Space):
+            length = doubled.root(doubled.dot(x, x))
+            share = domain.radius / unit
+            moved = doubled.multiply(product, (share, np.zeros_like(share)))
+            far = W.shape[1] * _SECOND_MARGIN * (np.abs(x * w).sum(1) * share + np.abs(bias))
+            on_sphere = _sure_signs(moved, doubled.multiply(length, of_bias), far)
+            inside = isinstance(domain, Ball) & (size[of_point] <= domain.radius * (1.0 - OFF))
+            signs = np.where(inside | (signs == on_sphere), signs, 0.0)
+        found[start : start + step] = signs
+    return found
+
+
+def _sure_signs(one: doubled.Doubled, other: doubled.Doubled, bound: np.ndarray) -> np.ndarray:
+    """The signs of sums, 0 where they are within a bound of 0."""
+    high, _ = doubled.add(one, other)
+    return np.where(np.abs(high) > bound, np.sign(high), 0.0)
+
+
+def norm_at(network: TwoLayer, point: np.ndarray, domain: Domain = Space()) -> float:
+    """What one point proves, to a few roundings of itself, even where the neurons' parts nearly cancel."""
+    one = scaled(network)
+    with np.errstate(over="ignore", under="ignore"):
+        x = np.ldexp(np.asarray(point, np.float64), one.stretch)[None]
+    domain = domain.stretched(one.stretch)
+    norms, _ = scaled_gradients(one.network, x, domain)
+    W, b, a = one.network.W, one.network.b, one.network.a
+    path = float(np.abs(a) @ lengths(W))
+    if 0.0 < norms[0] < _CANCELS * path:
+        psi = network.activation
+        pre_activations = x @ W.T + b
+        if psi.has_kink:
+            pre_activations = _signs(W, b, a, x, lengths(x), pre_activations, domain)
+        coefficients = doubled.times(psi.slope(pre_activations)[0], a)
+        gradient = doubled.weighted_sum(coefficients, W)
+        if domain.tangential:
+            gradient = _doubled_tangential(gradient, x[0])
+        norms = lengths(gradient[0][None])
+        if not psi.has_kink:
+            norms = np.maximum(norms - _of_rounding(one.network, lengths(x), pre_activations, domain), 0.0)
+    return float(one.restored(norms)[0])
+
+
+def _doubled_tangential(gradient: doubled.Doubled, x: np.ndarray) -> doubled.Doubled:
+    """g - (g . x) x / |x|^2 in doubled precision."""
+    x = x / np.ldexp(1.0, np.frexp(np.abs(x).max())[1])
+    exact_x = x, np.zeros_like(x)
+    product = doubled.dot(gradient[0], x)
+    product = doubled.plus(product[0], product[1] + float(gradient[1] @ x))
+    square = doubled.dot(x, x)
+    share = product[0] / square[0]
+    rest = doubled.add(product, doubled.multiply((-share, np.zeros(())), square))
+    factor = doubled.plus(share, rest[0] / square[0])
+    along = doubled.multiply((np.full_like(x, factor[0]), np.full_like(x, factor[1])), exact_x)
+    return doubled.add(gradient, (-along[0], -along[1]))

@@ -1,0 +1,201 @@
+"""Train networks until they memorise a data set, and fold them: section 5's experiment for one data set.
+
+>>> dataset = data.gaussian(jax.random.key(0), 100, 50)
+>>> [result] = memorize(dataset, [20], jax.random.key(1))
+>>> result.fitted, result.network
+(True, TwoLayer(k=20, d=50, activation='relu', float32))
+"""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lawjax import arguments, data
+from lawjax.data import Dataset
+from lawjax.errors import UserError
+from lawjax.network import TwoLayer
+from lawjax.standard import StandardForm, check_separable, standard_form
+from lawjax.train import pack
+from lawjax.train.config import TrainingConfig
+from lawjax.train.model import fold, neuron_params
+from lawjax.train.pack import PackShape, Status
+
+Array = Any
+
+
+class Memorized(NamedTuple):
+    """A network at the end of its training.
+
+    Attributes:
+        network: the folded network, None if it diverged.
+        status: fitted, step limit or diverged, as training saw it.
+        steps: updates made.
+        loss: mean square error before folding, in the training's precision.
+        loss_folded: mean square error of `network`, in float64; nan if it diverged.
+        fitted: training fitted it, and the folded network has all signs right and a loss of at most epsilon.
+    """
+
+    network: TwoLayer | None
+    status: Status
+    steps: int
+    loss: float
+    loss_folded: float
+    fitted: bool
+
+
+@contextlib.contextmanager
+def numerics(config: TrainingConfig) -> Iterator[None]:
+    """The precision a configuration asks for, for JAX calls of this thread: products in true float32 or float64."""
+    with jax.enable_x64(config.dtype == "float64"), jax.default_matmul_precision("float32"):
+        yield
+
+
+def memorize(
+    dataset: Dataset,
+    widths: int | Sequence[int],
+    key: Array,
+    config: TrainingConfig | None = None,
+    chunk: int = 200,
+) -> list[Memorized]:
+    """Train one network of each width on the data set, side by side, each until it fits or its step limit.
+
+    The network of width k is initialised from fold_in(key, k): it is the same network, up to the rounding of larger
+    matrix products, whichever widths stand beside it. Points far from 0 or of a size far from one are trained on in
+    their standard form (`lawjax.standard`); the networks that come back take the points as given, in float64 where
+    float32 would spoil the fit.
+
+    Args:
+        dataset: n points of dimension d with labels -1 and +1.
+        widths: k, or several different ones.
+        key: a JAX key.
+        config: how to train; the defaults of `TrainingConfig` if None.
+        chunk: steps between looks of the host.
+
+    Raises:
+        UserError: an invalid data set, widths below one or repeated, a batch larger than the data set, points of
+            opposite labels that are equal or that the precision cannot tell apart.
+    """
+    config = _checked_config(config)
+    widths = _checked_widths(widths)
+    arguments.whole("chunk", chunk)
+    dataset = data.checked(dataset)
+    check_batch(config, dataset.n)
+    own = standard_form(dataset.x).points(dataset.x).astype(config.dtype)
+    check_separable(dataset, own, 'train with dtype="float64" or rescale the features in which they differ')
+    shape = PackShape(1, dataset.n, dataset.d, sum(widths), len(widths))
+    with numerics(config):
+        lanes = pack.fill(pack.empty(shape, config), 0, dataset, widths, key_data(key), config)
+        while (np.asarray(lanes.status) == Status.TRAINING).any():
+            lanes = pack.advance(lanes, np.int32(chunk), config)
+        return harvest(lanes, 0, dataset, range(len(widths)), config)
+
+
+def _checked_config(config: TrainingConfig | None) -> TrainingConfig:
+    if config is not None:
+        arguments.instance("config", config, TrainingConfig, "such as lawjax.TrainingConfig(epsilon=0.02)")
+    return config or TrainingConfig()
+
+
+def _checked_widths(widths: int | Sequence[int]) -> tuple[int, ...]:
+    try:
+        checked = tuple(operator.index(width) for width in (widths if isinstance(widths, Iterable) else (widths,)))
+    except TypeError:
+        checked = ()
+    if not checked or min(checked) < 1 or len(set(checked)) < len(checked):
+        raise UserError(f"Widths must be different whole numbers k >= 1, not {arguments.shown(widths)}.")
+    return checked
+
+
+def key_data(key: Array) -> np.ndarray:
+    """The (2,) uint32 words of a JAX key of the threefry generator."""
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.key_data(key)
+    words = np.asarray(key if isinstance(key, (jax.Array, np.ndarray)) else ())
+    if words.shape != (2,) or words.dtype != np.uint32:
+        raise UserError("The key must be one threefry key, as jax.random.key(seed, impl='threefry2x32') makes it.")
+    return words
+
+
+def check_batch(config: TrainingConfig, n: int) -> None:
+    """Raise UserError where a mini-batch would be larger than the data set."""
+    if config.batch_size is not None and config.batch_size > n:
+        raise UserError(f"batch_size is {config.batch_size}, but the data set has {n} points; take at most n or None.")
+
+
+def harvest(
+    lanes: pack.Lanes, lane: int, dataset: Dataset, heads: Sequence[int], config: TrainingConfig
+) -> list[Memorized]:
+    """The networks `heads` of a lane, which have ended, folded with the data set's statistics and checked once more."""
+    params = pack.lane_params(lanes, lane)
+    owner, status, steps, loss = (
+        np.asarray(leaf)[lane] for leaf in (lanes.owner, lanes.status, lanes.steps, lanes.loss)
+    )
+    form = standard_form(dataset.x)
+    return [
+        _finish(
+            neuron_params(params, np.flatnonzero(owner == head), head, dataset.d),
+            dataset,
+            form,
+            Status(status[head]),
+            int(steps[head]),
+            float(loss[head]),
+            config,
+        )
+        for head in heads
+    ]
+
+
+def _finish(
+    params: Any,
+    dataset: Dataset,
+    form: StandardForm,
+    status: Status,
+    steps: int,
+    loss: float,
+    config: TrainingConfig,
+) -> Memorized:
+    if status == Status.DIVERGED:
+        return Memorized(None, status, steps, loss, float("nan"), False)
+    own = fold(params, form.points(np.asarray(dataset.x)), config.activation)
+    network = own if form.is_plain else form.rounded(form.given(own), own.W.dtype)
+    loss_folded, right = check_fit(network, dataset)
+    return Memorized(
+        network, status, steps, loss, loss_folded, status == Status.FITTED and right and loss_folded <= config.epsilon
+    )
+
+
+def check_fit(network: TwoLayer, dataset: Dataset) -> tuple[float, bool]:
+    """Mean square error of a network on a data set, in float64 on the host, and whether all its signs are right."""
+    outputs = network.astype(np.float64)(np.asarray(dataset.x, np.float64))
+    y = np.asarray(dataset.y, np.float64)
+    return float(np.mean((outputs - y) ** 2)), bool((outputs * y > 0).all())
+
+
+def loss_curve(
+    dataset: Dataset, width: int, key: Array, steps: int, config: TrainingConfig | None = None
+) -> np.ndarray:
+    """Mean square errors of one network before each of its first `steps` updates, shape (steps,).
+
+    The network is the one that `memorize` trains from the same key; it stays as it is once it fits. With mini-batches,
+    each is the loss on all points when the epoch began.
+    """
+    config = _checked_config(config)
+    width = arguments.whole("width", width)
+    arguments.whole("steps", steps)
+    dataset = data.checked(dataset)
+    check_batch(config, dataset.n)
+    with numerics(config):
+        lanes = pack.empty(PackShape(1, dataset.n, dataset.d, width, 1), config)
+        lanes = pack.fill(lanes, 0, dataset, (width,), key_data(key), config)
+        losses = []
+        for _ in range(steps):
+            lanes = pack.advance(lanes, np.int32(1), config)
+            losses.append(float(np.asarray(lanes.loss)[0, 0]))
+    return np.array(losses)
