@@ -14,9 +14,8 @@ from pathlib import Path
 
 from polars.testing import assert_frame_equal
 
-import lawjax.sweep.run as sweep_run
 from lawjax import cli
-from lawjax.sweep import plan
+from lawjax.sweep import loop, plan
 from lawjax.sweep.grid import Grid
 from lawjax.sweep.measure import ProbeConfig
 from lawjax.sweep.run import SweepConfig, _UnitRun, run
@@ -81,7 +80,7 @@ def finish(process, status=0):
 
 def main(out, log, checkpoint_seconds, shard):
     assume(operator.setitem, setattr)
-    sweep_run._WORK_PER_COMMIT = 0.0
+    loop._WORK_PER_COMMIT = 0.0
 
     def logged(function, line):
         @functools.wraps(function)

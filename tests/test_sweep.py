@@ -339,7 +339,7 @@ class Disk:
 
     def __init__(self, monkeypatch):
         self.budget, self.writes, self.restored = math.inf, [], []
-        monkeypatch.setattr("lawjax.sweep.run._WORK_PER_COMMIT", 0.0)  # store the pack after every chunk
+        monkeypatch.setattr("lawjax.sweep.loop._WORK_PER_COMMIT", 0.0)  # store the pack after every chunk
         self._lock = threading.Lock()
         for owner, name in (
             (checkpoints, "save_networks"),
