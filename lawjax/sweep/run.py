@@ -19,11 +19,13 @@ import polars as pl
 from lawjax import keys
 from lawjax.errors import Stopped, UserError
 from lawjax.sweep.config import SweepConfig, dataset
+from lawjax.sweep.devices import Device, device
 from lawjax.sweep.grid import NetworkId
-from lawjax.sweep.loop import _last_part, _UnitRun
-from lawjax.sweep.plan import Unit, device, plan
+from lawjax.sweep.loop import Observer, last_part, train_unit
+from lawjax.sweep.plan import plan
 from lawjax.sweep.progress import Progress
 from lawjax.sweep.store import Store
+from lawjax.sweep.work import WorkUnit
 from lawjax.train import training
 
 
@@ -40,6 +42,8 @@ def run(
     shard: tuple[int, int] = (1, 1),
     checkpoint_seconds: float = 60.0,
     progress: bool = True,
+    on: Device | None = None,
+    observers: Sequence[Observer] = (),
 ) -> pl.DataFrame:
     """Train, measure and store every network that the grid asks for and the directory does not hold yet.
 
@@ -50,6 +54,8 @@ def run(
             the same platform, which decides how the work is cut.
         checkpoint_seconds: how often a unit in training stores its state, at most.
         progress: whether to show a progress bar.
+        on: what is assumed of the device; `lawjax.sweep.devices` has assumptions for the present one if None.
+        observers: told of what happens in the host loops, from their threads.
 
     Returns:
         The table, one row for each network stored so far.
@@ -63,32 +69,32 @@ def run(
         raise UserError("The grid asks for no network: every d or k is above every n; ask for smaller d and k.")
     store = Store(out)
     with store.opened(as_record(config), shard):
-        platform = jax.default_backend()
-        units = plan(asked, config.training, platform)[index - 1 :: shards]
+        on = on or device(jax.default_backend())
+        units = plan(asked, config.training, on)[index - 1 :: shards]
         stored = store.table()
         done = {NetworkId(*row) for row in stored.select("n", "d", "k", "seed").iter_rows()}
         own = [unit.name for unit in units]
-        units = list(_open_units(units, done, store, config, platform))
+        units = list(_open_units(units, done, store, config, on))
         store.discard_uncommitted([*own, *(unit.name for unit in units)])
         total = len({network for unit in units for network in unit.networks()} | done)
         fitted = int(stored["fitted"].sum())
-        with Progress(total, len(done), fitted, sum(unit.cost for unit in units), not progress) as bar:
-            _work(units, config, store, platform, checkpoint_seconds, bar)
+        with Progress(total, len(done), fitted, sum(unit.cost for unit in units), disabled=not progress) as bar:
+            _work(units, config, store, on, checkpoint_seconds, (bar, *observers))
     return store.table()
 
 
 def _open_units(
-    units: Sequence[Unit], done: set[NetworkId], store: Store, config: SweepConfig, platform: str
-) -> Iterator[Unit]:
+    units: Sequence[WorkUnit], done: set[NetworkId], store: Store, config: SweepConfig, on: Device
+) -> Iterator[WorkUnit]:
     """The units with work left; one whose pack in flight is lost is planned anew from the networks it lacks."""
     for unit in units:
         missing = [network for network in unit.networks() if network not in done]
         if not missing:
             continue
-        if len(missing) == len(unit.networks()) or _last_part(unit, store) is not None:
+        if len(missing) == len(unit.networks()) or last_part(unit, store) is not None:
             yield unit
         else:
-            yield from plan(missing, config.training, platform)
+            yield from plan(missing, config.training, on)
 
 
 def as_record(config: SweepConfig) -> dict[str, Any]:
@@ -97,10 +103,15 @@ def as_record(config: SweepConfig) -> dict[str, Any]:
 
 
 def _work(
-    units: Sequence[Unit], config: SweepConfig, store: Store, platform: str, checkpoint_seconds: float, bar: Progress
+    units: Sequence[WorkUnit],
+    config: SweepConfig,
+    store: Store,
+    assumed: Device,
+    checkpoint_seconds: float,
+    observers: Sequence[Observer],
 ) -> None:
     """Threads take units until none is left; the first failure, or Ctrl-C, stops all at their next chunk."""
-    waiting: queue.SimpleQueue[Unit] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[WorkUnit] = queue.SimpleQueue()
     for unit in units:
         waiting.put(unit)
     stop = threading.Event()
@@ -114,7 +125,7 @@ def _work(
                 return
             try:
                 with jax.default_device(on):
-                    _UnitRun(unit, config, store, checkpoint_seconds, bar).run(stop)
+                    train_unit(unit, config, store, assumed, stop, checkpoint_seconds, observers)
             except BaseException as error:
                 failures.append(error)
                 stop.set()
@@ -125,7 +136,7 @@ def _work(
         finally:
             ended.set()
 
-    places = [(on, threading.Event()) for on in jax.local_devices() for _ in range(device(platform).workers)]
+    places = [(on, threading.Event()) for on in jax.local_devices() for _ in range(assumed.workers)]
     for place in places:
         threading.Thread(target=worker, args=place, daemon=True).start()
 
