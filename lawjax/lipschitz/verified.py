@@ -128,7 +128,7 @@ def largest_eigenvalue(symmetric: Float[np.ndarray, "m m"]) -> float:
     return float(up(mu + up(slack)))
 
 
-def _power_of_two(values: float | np.ndarray) -> np.ndarray:
+def _power_of_two(values: float | np.ndarray) -> np.float64 | np.ndarray:
     """Powers of two just above the positive values, 1 for 0."""
     return np.ldexp(1.0, np.clip(np.frexp(np.where(values > 0, values, 0.5))[1], -1021, 1023))
 

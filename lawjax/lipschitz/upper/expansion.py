@@ -30,9 +30,9 @@ class Expansion(NamedTuple):
     """
 
     directions: Float[np.ndarray, "k d"]
-    coefficients: Float[np.ndarray, "p+1 k"]
-    errors: Float[np.ndarray, " p+1"]
-    present: Bool[np.ndarray, " p+1"]
+    coefficients: Float[np.ndarray, "orders k"]
+    errors: Float[np.ndarray, " orders"]
+    present: Bool[np.ndarray, " orders"]
     exponent: int
 
     def path(self, q: int) -> float:
