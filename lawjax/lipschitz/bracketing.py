@@ -21,6 +21,7 @@ from lawjax.lipschitz.lower.patterns import Searched, prepare
 from lawjax.lipschitz.lower.problem import Problem
 from lawjax.lipschitz.lower.search import Search, witnesses
 from lawjax.lipschitz.scale import Scaled, scaled
+from lawjax.lipschitz.splitting import repeated, split_at_kinks
 from lawjax.lipschitz.upper.certificate import Certificate, certify, certify_all
 from lawjax.network import TwoLayer
 
@@ -116,11 +117,11 @@ def _searched(
     """The best point found for each network on each domain; their parts are searched, too, from the narrowest on."""
     if not networks:
         return dict.fromkeys(certificates, [])
-    ones = [scaled(network) for network in networks]
+    ones = [scaled(split_at_kinks(network)) for network in networks]
     widest = next(iter(certificates))
     prepared = {
         tangential: [
-            prepare(one.network, certificate.weights, tangential)
+            prepare(one.network, repeated(certificate.weights, one.network.n_neurons), tangential)
             for one, certificate in zip(ones, certificates[widest], strict=True)
         ]
         for tangential in {domain.tangential for domain in certificates}

@@ -30,6 +30,7 @@ from lawjax.errors import UserError
 from lawjax.lipschitz import verified
 from lawjax.lipschitz.lower import cells
 from lawjax.lipschitz.scale import Scaled, scaled
+from lawjax.lipschitz.upper.assumed import assumed
 from lawjax.lipschitz.upper.overlaps import best_crowd, proved_crowd_bound, quadratic
 from lawjax.lipschitz.upper.polynomial import polynomial_bound
 from lawjax.lipschitz.upper.products import path_product
@@ -81,6 +82,7 @@ class Certificate:
     def record(self, network: TwoLayer) -> dict[str, Any]:
         """What a certificate file holds, for `lawjax check`: it names the network by the digest of its weights.
 
+        For an activation of one's own it also holds what of it the proof assumes (`lawjax.lipschitz.upper.assumed`).
         The bound in it is larger by some 1e-11 of itself, as the checker counts roundings more simply than the proof.
 
         Raises:
@@ -90,8 +92,6 @@ class Certificate:
         domain = self.domain
         is_whole = not isinstance(domain, Space) and not domain.tangential
         form = psi.name == check.FORM and is_whole and not np.any(network.b)
-        if psi.slope_interval is not None and check.slope_range(psi.name) is None:
-            raise UserError(f"The checker knows nothing of {psi.name!r}: its bounds hold if its slopes are as it says.")
         if psi.slope_interval is None and not form:
             raise UserError(
                 f"Bounds of {psi.name!r} can be checked apart only where it is {check.FORM}, without biases, on a ball "
@@ -106,6 +106,9 @@ class Certificate:
             "thin": list(self.thin),
             "cells": self.cells,
         }
+        of_own_activation = assumed(network, domain)
+        if of_own_activation is not None:
+            statement["assumed"] = of_own_activation
         if self.crowd is not None:
             statement["crowd"] = [_times_power_of_two(self.crowd[0], 2 * self.unit), self.crowd[1]]
         bound = least_proved(

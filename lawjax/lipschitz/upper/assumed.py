@@ -1,0 +1,43 @@
+"""What a certificate file says of an activation that the checker does not know: its proof holds if that is true.
+
+>>> from lawjax import Ball
+>>> from lawjax.activations import Activation
+>>> softsign = Activation("softsign", lambda t: t / (1 + abs(t)), lambda t: 1 / (1 + abs(t)) ** 2, (0, 1), turns=(0,))
+>>> f = TwoLayer(W=[[1.0]], b=[3.0], a=[1.0], activation=softsign)
+>>> assumed(f, Space())
+{'slopes': [0.0, 1.0], 'neurons': None, 'kinks': [], 'sides': []}
+>>> np.round(assumed(f, Ball(1.0))["neurons"], 6).tolist()  # 1/25 to 1/9
+[[0.04, 0.111111]]
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lawjax import check
+from lawjax.domains import Domain, Space
+from lawjax.lipschitz.scale import scaled
+from lawjax.lipschitz.upper.slopes import slope_intervals
+from lawjax.network import TwoLayer
+
+
+def assumed(network: TwoLayer, domain: Domain) -> dict[str, Any] | None:
+    """The kinks and slopes of a piecewise-linear psi; of any other its interval on R and each neuron's on the domain.
+
+    None for an activation of which the checker has a table of its own, or whose slopes are unbounded.
+    """
+    psi = network.activation
+    if psi.slope_interval is None or not check.is_strange(psi.name):
+        return None
+    facts: dict[str, Any] = {"slopes": list(psi.slope_interval), "neurons": None, "kinks": [], "sides": []}
+    if psi.is_piecewise_linear:
+        ends = [min(psi.sides), max(psi.sides)]
+        return {**facts, "slopes": ends, "kinks": list(psi.kinks), "sides": list(psi.sides)}
+    if not isinstance(domain, Space):
+        one = scaled(network)
+        neurons = np.stack(slope_intervals(one.network, domain.stretched(one.stretch)), axis=1)
+        neurons[(one.network.a == 0) | ~one.network.W.any(1)] = psi.slope_interval  # what never counts may be anything
+        facts["neurons"] = neurons.tolist()
+    return facts
