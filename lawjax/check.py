@@ -12,7 +12,7 @@ lambda_0, ..., lambda_k > 0 and any mu,
 Here mu = bound^2 / sum(lambda), in exact fractions, rounded down. With A = [v_l / sqrt(lambda_l)] and any matrix R,
 mu I - A A' = R R' + E is positive semidefinite if E is, and E is if its diagonal outweighs the rest of each row. R is
 a floating-point Cholesky factor of the left side less a small multiple of I; how well it does does not matter. On a
-sphere or ball the proof may go case by case (`each_case`). For the gradient's part along the sphere,
+sphere or ball the proof may go part by part (`each_part`). For the gradient's part along the sphere,
 |grad f(x) . x| / R >= along leaves ||grad f||^2 <= bound^2 + along^2 to be proved. Every rounding is counted: n of them
 have a relative error of at most g(n) = 2 n u, u = 2^-53.
 
@@ -63,9 +63,18 @@ PIECES = {  # kinks of piecewise-linear activations, and the slopes before, betw
 }
 ALIASES = {"swish": "silu"}
 FAMILIES = ("leaky_relu", "power", "polynomial")
-KIND = "lawjax certificate 1"
+KIND = "lawjax certificate 2"
+FIRST = "lawjax certificate 1"
 DEEP = "lawjax certificate of two hidden layers 1"
 FORM = "power:2"
+FIELDS = {"kind", "network", "bound", "domain", "radius", "tangential", "proof", "assumed"}
+BY = {
+    "slopes": {"by", "neurons", "weights", "ties", "thin"},
+    "disjoint caps": {"by", "parts"},
+    "overlapping caps": {"by", "neurons", "weights", "rho", "kappa"},
+    "cells": {"by"},
+    "form": {"by"},
+}
 FAR = 1e60
 
 
@@ -85,17 +94,25 @@ class Assumed(NamedTuple):
     @property
     def condition(self) -> str:
         """In words."""
-        name = self.name if re.fullmatch(r"[A-Za-z0-9_.:+-]+", self.name) else ascii(self.name)
-        if len(self.sides) == 1:
-            return f"if the slope of {name} is {self.sides[0]!r}"
-        if self.sides:
-            sides, kinks = (", ".join(f"{number!r}" for number in numbers) for numbers in (self.sides, self.kinks))
-            return f"if {name} has the slopes {sides} before, between and after the kinks {kinks}"
-        everywhere = f"if the slopes of {name} are in [{self.slopes[0]!r}, {self.slopes[1]!r}]"
+        name = self.name if re.fullmatch(r"[A-Za-z0-9_.:+-]+", self.name) else ascii(self.name)  # in plain letters
+        sides, kinks = ([f"{number:.17g}" for number in numbers] for numbers in (self.sides, self.kinks))
+        if len(sides) == 1:
+            return f"if the slope of {name} is {sides[0]}"
+        if len(sides) == 2:
+            return f"if the slope of {name} is {sides[0]} before its kink at {kinks[0]} and {sides[1]} behind it"
+        if sides:
+            between = f"before, between and behind its kinks at {', '.join(kinks)}"
+            return f"if the slopes of {name} are {', '.join(sides)} {between}"
+        everywhere = f"if the slopes of {name} are in [{self.slopes[0]:.17g}, {self.slopes[1]:.17g}]"
         return everywhere + ("" if self.neurons is None else ", and on the domain in the interval given to each neuron")
 
 
 Psi = str | Assumed
+
+
+def name_of(psi: Psi) -> str:
+    """Its name in quotes, in plain letters."""
+    return ascii(psi.name if isinstance(psi, Assumed) else psi)
 
 
 def g(n: int) -> float:
@@ -192,7 +209,7 @@ def is_strange(activation: str) -> bool:
     return not {re.sub("[^a-z0-9]", "", name.lower()) for name in (activation, kind)} & known
 
 
-def assumed(activation: str, said: Any, k: int) -> Psi:
+def psi_of(activation: str, said: Any, k: int) -> Psi:
     """The activation, with what a certificate says of one that is not known here; of those known it may say nothing."""
     if said is None:
         return activation
@@ -294,19 +311,41 @@ def caps_of(W: np.ndarray, b: np.ndarray, activation: Psi, radius: float) -> Cap
     return Caps(n, t, np.sqrt(1.0 - t * t), cut, size, inside, outside)
 
 
-def each_case(
-    W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: Psi, statement: dict[str, Any]
+class Part(NamedTuple):
+    """A part of the domain, and weights for v_0 and the neurons whose slopes are not known there."""
+
+    leader: int | None  # the part lies in its cap
+    neurons: np.ndarray
+    weights: np.ndarray
+
+
+class Statement(NamedTuple):
+    """What a certificate says besides its bound: where it holds, and how that is proved, in one of the ways of BY."""
+
+    domain: str
+    radius: float
+    tangential: bool
+    by: str
+    parts: tuple[Part, ...] = ()
+    overlap: tuple[float, float] | None = None  # rho and kappa of `with_overlap`
+    ties: tuple[tuple[int, int, int], ...] = ()  # neuron, another one, sign of their r
+    thin: tuple[int, ...] = ()  # neurons of thin caps
+    assumed: Any = None  # of an activation that is not known here, see `Assumed`
+
+
+def each_part(
+    W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: Psi, statement: Statement
 ) -> Iterator[tuple[Any, Any, float]]:
-    """alpha, beta and a lower bound on |grad f(x) . x| / R for each case.
+    """alpha, beta and a lower bound on |grad f(x) . x| / R for each part.
 
     Two caps are apart if n_i . n_j < t_i t_j - s_i s_j, the cosine of the sum of their angles, and i lies in j if
-    n_i . n_j > t_i t_j + s_i s_j and t_i > t_j. A case is: in the cap of its leader, in none of a leader before it; the
-    last one has no leader. So every point lies in one of the cases.
+    n_i . n_j > t_i t_j + s_i s_j and t_i > t_j. A part is: in the cap of its leader, in none of a leader before it; the
+    last one has no leader. So every point lies in one of the parts.
     """
-    domain, radius = statement["domain"], statement["radius"]
+    domain, radius = statement.domain, statement.radius
     alpha, beta = slopes(W, b, activation, domain, radius)
-    leaders = [case["leader"] for case in statement["cases"][:-1]]
-    for i in statement["thin"]:
+    leaders = [int(part.leader) for part in statement.parts if part.leader is not None]
+    for i in statement.thin:
         alpha[i] = beta[i] = sides_of(activation)[int(b[i] > 0)]  # outside of its cap
     if leaders:
         low, high = sides_of(activation)
@@ -324,7 +363,7 @@ def each_case(
         lower[out] = upper[out] = outside[out]
         lower[leader] = upper[leader] = inside[leader]
         along = 0.0
-        if statement["tangential"]:
+        if statement.tangential:
             # grad f(x) . x / R: of the part that is known, over the cap; of every other neuron, on either side.
             known = lower == upper
             v = (np.where(known, lower, 0.0) * a) @ W
@@ -343,15 +382,15 @@ def each_case(
     yield lower, upper, 0.0
 
 
-def beside_thin(W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: Psi, statement: dict[str, Any]) -> Fraction:
+def beside_thin(W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: Psi, statement: Statement) -> Fraction:
     """What thin caps add to the gradient along the sphere: (beta - alpha) |a| ||w|| sin(angle), 90 degrees at most.
 
     In the cap the angle between x and w_l is at most the cap's, and ||w||^2 sin^2 = ||w||^2 - b^2 / R^2.
     """
-    low, high = sides_of(activation) if statement["thin"] else (0.0, 0.0)
+    low, high = sides_of(activation) if statement.thin else (0.0, 0.0)
     total = Fraction(0)
-    for i in statement["thin"]:
-        square = square_of(W[i]) - (Fraction(float(b[i])) / Fraction(statement["radius"])) ** 2
+    for i in statement.thin:
+        square = square_of(W[i]) - (Fraction(float(b[i])) / Fraction(statement.radius)) ** 2
         if b[i] == 0 or square <= 0:
             raise ValueError("a thin cap is none")
         size = root_below(square) * (1 + Fraction(1, 2**60))
@@ -360,7 +399,7 @@ def beside_thin(W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: Psi, st
 
 
 class Form(NamedTuple):
-    """constant + r' (F F' + arrow) r, which over r_0 = 1, |r_l| <= 1 no squared gradient norm of a case exceeds.
+    """constant + r' (F F' + arrow) r, which over r_0 = 1, |r_l| <= 1 no squared gradient norm of a part exceeds.
 
     F has a row for v_0 and one for each free neuron; the arrow is a matrix with entries in row and column 0 alone. All
     in units of `unit`^2, a power of two. `errors` bounds the norms of what the rows of F are off by, `slack` what
@@ -395,29 +434,29 @@ def tied(
     alpha: Any,
     beta: Any,
     free: list[int],
-    ties: list[tuple[int, int, int]],
+    ties: Iterable[tuple[int, int, int]],
 ) -> Form:
-    """The form where neurons on one hyperplane are switched together: the rows at the end are added to their heads'.
+    """The form where neurons on one hyperplane are switched together: the rows at the end are added to the others'.
 
     With (w_i, b_i) = t (w_j, b_j) the kink of both is at the same points, and r_i = sign(t) r_j if both slopes have the
     whole interval; without kinks t = 1.
     """
     F, errors = form.F.copy(), form.errors.copy()
-    for place, (neuron, head, sign) in enumerate(ties, start=1 + len(free)):
-        one, other = ([Fraction(float(v)) for v in (*W[i].tolist(), b[i])] for i in (neuron, head))
+    for place, (neuron, with_it, sign) in enumerate(ties, start=1 + len(free)):
+        one, other = ([Fraction(float(v)) for v in (*W[i].tolist(), b[i])] for i in (neuron, with_it))
         pivot = next(i for i, v in enumerate(other) if v)
         p, q = one[pivot], other[pivot]
         is_one_plane = all(v * q == w * p for v, w in zip(one, other, strict=True)) and p * q * sign > 0
         alike = is_one_plane if is_kinked(activation) else one == other and sign == 1
-        if not alike or abs(sign) != 1 or alpha[neuron] != alpha[head] or beta[neuron] != beta[head]:
+        if not alike or abs(sign) != 1 or alpha[neuron] != alpha[with_it] or beta[neuron] != beta[with_it]:
             raise ValueError("neurons that are tied are not on one hyperplane")
-        row = 1 + free.index(head)
+        row = 1 + free.index(with_it)
         F[row] += sign * F[place]
         errors[row] += errors[place] + g(2) * np.abs(F[row]).sum()
     return form._replace(F=F[: 1 + len(free)], errors=errors[: 1 + len(free)])
 
 
-def with_crowd(form: Form, rho: float, kappa: float, t: np.ndarray, n: np.ndarray, sign: np.ndarray) -> Form:
+def with_overlap(form: Form, rho: float, kappa: float, t: np.ndarray, n: np.ndarray, sign: np.ndarray) -> Form:
     """The form for ||grad f||^2 + rho (1 - |z|^2) + 2 rho kappa sum_l t_l y_l (n_l . z - t_l), at its largest over z.
 
     On the sphere or in the ball that is no less than ||grad f||^2: z = x / R, and y_l = (1 + sign_l r_l) / 2 is 1 in
@@ -508,41 +547,41 @@ def proves_norm(A: np.ndarray, norm: float) -> bool:
     return 0 < mu < np.inf and is_below(form, np.ones(len(A)), mu)
 
 
-def proves(W: Any, b: Any, a: Any, name: str, statement: dict[str, Any], bound: float) -> bool:
-    """Whether the weights of every case prove that the gradient is at most `bound` there; a form needs no cases."""
+def proves(W: Any, b: Any, a: Any, name: str, statement: Statement, bound: float) -> bool:
+    """Whether the gradient is proved to be at most `bound`: by the weights of every part, by a form, or by cells."""
     W, b, a = (np.asarray(array, np.float64) for array in (W, b, a))
-    activation = assumed(name, statement.get("assumed"), len(a))
-    if statement["tangential"] and W.shape[1] == 1:
+    activation = psi_of(name, statement.assumed, len(a))
+    if statement.tangential and W.shape[1] == 1:
         return bound >= 0  # nothing lies along a sphere of two points
-    if statement["cells"]:
+    if statement.by == "cells":
         return all(square <= Fraction(bound) ** 2 for square in squares_of_cells(W, b, a, activation, statement, bound))
-    if not is_moderate(W, a, statement["domain"], statement["radius"]):
+    if not is_moderate(W, a, statement.domain, statement.radius):
         raise OverflowError
-    if activation == FORM:
-        return proves_form(W, a, statement["radius"], bound)
+    if statement.by == "form":
+        return proves_form(W, a, statement.radius, bound)
     active = (a != 0) & W.any(1)
     thin = beside_thin(W, b, a, activation, statement)
-    low, high = slopes(W, b, activation, statement["domain"], statement["radius"])
-    for (alpha, beta, along), case in zip(each_case(W, b, a, activation, statement), statement["cases"], strict=True):
-        free, weights = np.array(case["neurons"], int), np.array(case["weights"], float)
+    low, high = slopes(W, b, activation, statement.domain, statement.radius)
+    for (alpha, beta, along), part in zip(each_part(W, b, a, activation, statement), statement.parts, strict=True):
+        free, weights = part.neurons, part.weights
         if weights.shape != (1 + len(free),):
             raise ValueError(f"there are {weights.size} weights where {1 + len(free)} are needed")
         alpha[free], beta[free] = low[free], high[free]  # the weights are for neurons of which no more is known
-        with_tied = np.array([*free, *(neuron for neuron, _, _ in statement["ties"])], int)
+        with_tied = np.array([*free, *(neuron for neuron, _, _ in statement.ties)], int)
         if np.delete((alpha < beta) & active, with_tied).any():
             raise ValueError("a neuron without a weight has an unknown slope")
         if not (active & ((alpha != 0) | (beta != 0))).any() and not thin:
             continue  # the gradient is 0
         form = gradient_form(W, a, alpha, beta, with_tied)
-        form = tied(form, W, b, activation, alpha, beta, free.tolist(), statement["ties"])
-        if statement["crowd"] is None:
-            if not proves_case(form, weights, Fraction(bound) ** 2 + Fraction(along) ** 2, thin):
+        form = tied(form, W, b, activation, alpha, beta, free.tolist(), statement.ties)
+        if statement.overlap is None:
+            if not proves_part(form, weights, Fraction(bound) ** 2 + Fraction(along) ** 2, thin):
                 return False
             continue
-        caps = caps_of(W, b, activation, statement["radius"])
+        caps = caps_of(W, b, activation, statement.radius)
         sign = np.where(caps.inside == beta, 1.0, -1.0)[free]
-        rho, kappa = statement["crowd"]
-        form = with_crowd(form, rho, kappa, caps.t[free], caps.n[free], sign)
+        rho, kappa = statement.overlap
+        form = with_overlap(form, rho, kappa, caps.t[free], caps.n[free], sign)
         left = Fraction(bound) ** 2 / form.unit**2 - form.constant - Fraction(form.slack)
         mu = float(left / sum(map(Fraction, weights.tolist()))) * (1.0 - g(2))
         if not (0 < mu < np.inf and is_below(form, weights, mu)):
@@ -550,7 +589,7 @@ def proves(W: Any, b: Any, a: Any, name: str, statement: dict[str, Any], bound: 
     return True
 
 
-def proves_case(form: Form, weights: np.ndarray, square: Fraction, beside: Fraction) -> bool:
+def proves_part(form: Form, weights: np.ndarray, square: Fraction, beside: Fraction) -> bool:
     """Whether (||F' r|| + beside)^2 <= square; rows of weight 0 and all errors are added by their lengths."""
     heavy = (weights > 0) & form.F.any(1)
     lengths = [*safe_norms(form.F[~heavy & form.F.any(1)]).tolist(), *form.errors.tolist()]
@@ -624,14 +663,14 @@ def gradient_where(lines: list[Line], base: Vector, signs: Iterable[int]) -> Vec
 
 
 def squares_of_cells(
-    W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: Psi, statement: dict[str, Any], bound: float
+    W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: Psi, statement: Statement, bound: float
 ) -> Iterator[Fraction]:
     """The squared gradient norms of all cells that meet the domain; along the circle, what they reach there."""
-    used = np.ones(W.shape[1], bool) if statement["tangential"] else W[a != 0].any(0)
+    used = np.ones(W.shape[1], bool) if statement.tangential else W[a != 0].any(0)
     if used.sum() > 2:
         raise ValueError("cells are for two dimensions at most")
-    domain = "ball" if statement["domain"] == "sphere" and not used.all() else statement["domain"]
-    radius = None if domain == "space" else Fraction(statement["radius"])
+    domain = "ball" if statement.domain == "sphere" and not used.all() else statement.domain
+    radius = None if domain == "space" else Fraction(statement.radius)
     lines, base = lines_of(np.pad(W[:, used], [(0, 0), (0, 2 - used.sum())]), b, a, activation)
     if used.sum() <= 1:
         points = places_on_line([-line.c / line.n[0] for line in lines], radius, domain == "sphere")
@@ -639,7 +678,7 @@ def squares_of_cells(
         gradients = [gradient_where(lines, base, each) for each in signs]
         yield from (dot(g, g) for g in gradients)
     elif domain == "sphere":
-        yield from squares_on_circle(lines, base, Fraction(statement["radius"]), statement["tangential"], bound)
+        yield from squares_on_circle(lines, base, Fraction(statement.radius), statement.tangential, bound)
     else:
         yield from squares_in_plane(lines, base, radius)
 
@@ -755,6 +794,105 @@ def require_numbers(**arrays: np.ndarray) -> None:
         require(exact, f"The network's {name} has integers too large for double precision.")
 
 
+def statement_of(record: dict[str, Any]) -> Statement:
+    """What a record states, in types; one of the first kind had the fields of every proof side by side."""
+    try:
+        proof = proof_of_first_kind(record) if record.get("kind") == FIRST else record["proof"]
+        unknown = set(record) - FIELDS
+        require(record.get("kind") == FIRST or not unknown, f"A certificate has no field {', '.join(sorted(unknown))}.")
+        by = proof["by"]
+        require(by in BY, f"There is no proof by {by!r}.")
+        require(set(proof) == BY[by], f"A proof by {by} has the fields {', '.join(sorted(BY[by]))}.")
+        alone = (
+            [{"leader": None, "neurons": proof["neurons"], "weights": proof["weights"]}] if "weights" in proof else []
+        )
+        given = proof.get("parts", alone)
+        require(all(set(part) == set(Part._fields) for part in given), "A part has a leader, neurons and weights.")
+        statement = Statement(
+            record["domain"],
+            float(record["radius"]),
+            bool(record["tangential"]),
+            by,
+            tuple(
+                Part(part["leader"], np.array(part["neurons"], int), np.array(part["weights"], float)) for part in given
+            ),
+            (float(proof["rho"]), float(proof["kappa"])) if "rho" in proof else None,
+            tuple((neuron, other, sign) for neuron, other, sign in proof.get("ties", [])),
+            tuple(proof.get("thin", [])),
+            record.get("assumed"),
+        )
+        leaders = [part.leader for part in statement.parts if part.leader is not None]
+        integers = [*leaders, *statement.thin, *(number for tie in statement.ties for number in tie)]
+        if not all(type(number) is int for number in integers):
+            raise TypeError(integers)
+        if not all(part.neurons.ndim == part.weights.ndim == 1 for part in statement.parts):
+            raise TypeError(statement.parts)
+    except Refused:
+        raise
+    except Exception:
+        raise Refused("This is not a certificate: it is damaged or of another kind.") from None
+    return statement
+
+
+def proof_of_first_kind(record: dict[str, Any]) -> dict[str, Any]:
+    """The proof of a record of the first kind, as the present kind says it."""
+    cases, crowd, ties, thin = record["cases"], record["crowd"], record.get("ties", []), record.get("thin", [])
+    if record.get("cells", False) is not False or not cases:
+        plain = crowd is None and not cases and not ties and not thin
+        require(plain, "A proof by cells or by a form has no weights.")
+        return {"by": "cells" if record.get("cells", False) is True else "form"}
+    if len(cases) > 1:
+        require(crowd is None and not ties and not thin, "The ties, thin caps and cases do not fit together.")
+        return {"by": "disjoint caps", "parts": cases}
+    require(cases[0]["leader"] is None, "The cases do not cover the domain.")
+    own = {name: cases[0][name] for name in ("neurons", "weights")}
+    if crowd is None:
+        return {"by": "slopes", **own, "ties": ties, "thin": thin}
+    require(not ties and not thin, "The ties and thin caps do not fit the rest of the proof.")
+    rho, kappa = crowd
+    return {"by": "overlapping caps", **own, "rho": rho, "kappa": kappa}
+
+
+def require_fitting(statement: Statement, activation: Psi, k: int) -> None:
+    """Refuse a statement that is none about a network with k neurons of this activation."""
+    domain, radius, tangential, by = statement[:4]
+    known = domain in ("space", "ball", "sphere") and 0 < radius < np.inf and not (tangential and domain != "sphere")
+    require(known, f"The domain {domain!r} of radius {radius} is unknown.")
+    has_caps = domain != "space" and is_kinked(activation)
+    fitting = {
+        "slopes": activation != FORM,
+        "disjoint caps": has_caps,
+        "overlapping caps": has_caps,
+        "cells": pieces_of(activation) is not None,
+        "form": activation == FORM and domain != "space" and not tangential,
+    }
+    require(fitting[by], f"There is no proof by {by} for {name_of(activation)} on this domain.")
+    leaders = [part.leader for part in statement.parts]
+    covers = by in ("cells", "form") or (
+        leaders[-1:] == [None] and set(leaders[:-1]) <= set(range(k)) and len(set(leaders)) == len(leaders)
+    )
+    require(covers, "The parts do not cover the domain: their leaders must be different neurons, and at last none.")
+    plain = not statement.thin or (tangential and has_caps)
+    require(plain and set(statement.thin) <= set(range(k)), "Thin caps are for neurons with a kink, along the sphere.")
+    require(len(set(statement.thin)) == len(statement.thin), "A thin cap is named twice.")
+    if statement.overlap is not None:
+        positive = all(0 < number < np.inf for number in statement.overlap)
+        require(positive, "rho and kappa must be positive numbers.")
+    for part in statement.parts:
+        named, weights = part.neurons.tolist(), part.weights
+        there = set(named) <= set(range(k))
+        require(there, "The certificate is for another network: it names a neuron that is not there.")
+        require(len(set(named)) == len(named), "The neurons of a part are named twice.")
+        usable = np.isfinite(weights).all() and ((weights > 0) | ((weights == 0) & (statement.overlap is None))).all()
+        require(usable, "The weights must be finite and not negative, and positive for overlapping caps.")
+    tied_neurons = [neuron for neuron, _, _ in statement.ties]
+    there = {number for neuron, other, _ in statement.ties for number in (neuron, other)} <= set(range(k))
+    named = [*tied_neurons, *(neuron for part in statement.parts for neuron in part.neurons.tolist())]
+    once = len(set(named)) == len(named)
+    require(there and (once or not statement.ties), "The ties do not fit the network or the rest of the proof.")
+    require(not (statement.ties and statement.thin), "The ties do not fit the thin caps.")
+
+
 def check_network(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[Fraction, str]:
     """The bound that is proved for a network of one hidden layer, and on what, in words."""
     require({"W", "b", "a"} <= set(arrays), "The network file lacks W, b or a.")
@@ -763,85 +901,28 @@ def check_network(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tupl
     name = ALIASES.get(name, name)
     try:
         network, bound = record["network"], float(record["bound"])
-        domain, radius, tangential = record["domain"], float(record["radius"]), bool(record["tangential"])
-        crowd = None if record["crowd"] is None else tuple(map(float, record["crowd"]))
-        leaders = [case["leader"] for case in record["cases"]]
-        if not all(leader is None or type(leader) is int for leader in leaders):
-            raise TypeError(leaders)
-        thin, cells, ties = record.get("thin", []), record.get("cells", False), record.get("ties", [])
-        if not all(len(tie) == 3 and all(type(number) is int for number in tie) for tie in ties):
-            raise TypeError(ties)
-        if type(cells) is not bool or not all(type(neuron) is int for neuron in thin):
-            raise TypeError(thin)
-        cases = [
-            {**case, "neurons": np.array(case["neurons"], int), "weights": np.array(case["weights"], float)}
-            for case in record["cases"]
-        ]
-        if not all(case["neurons"].ndim == case["weights"].ndim == 1 for case in cases):
-            raise TypeError(cases)
     except Exception:
         raise Refused("This is not a certificate: it is damaged or of another kind.") from None
+    statement = statement_of(record)
     require_numbers(W=W, b=b, a=a, c=c)
     fits = W.ndim == 2 and b.shape == W.shape[:1] and a.shape == W.shape[:1] and c.ndim == 0 and 0 not in W.shape
     require(fits, "The network's arrays do not fit together.")
-    activation = assumed(name, record.get("assumed"), len(a))
+    activation = psi_of(name, statement.assumed, len(a))
     require(slope_range(activation) or activation == FORM, f"There is no slope interval for {name!r}.")
     require(network == digest((W, b, a, c), name), "The certificate is for another network.")
-    known = domain in ("space", "ball", "sphere") and 0 < radius < np.inf and not (tangential and domain != "sphere")
-    require(known, f"The domain {domain!r} of radius {radius} is unknown.")
     require(0 <= bound < np.inf, f"A bound of {bound} says nothing.")
-    if activation == FORM:
-        plain = domain != "space" and not b.any() and not cases and crowd is None and not thin and not cells
-        require(plain, "Quadratic forms are checked on a ball or sphere, without biases, cases and crowds.")
-    else:
-        covers = cells or (
-            leaders[-1:] == [None] and set(leaders[:-1]) <= set(range(len(a))) and len(set(leaders)) == len(leaders)
-        )
-        require(covers, "The cases do not cover the domain: their leaders must be different neurons, and at last none.")
-    has_caps = domain != "space" and is_kinked(activation)
-    plain = not thin or (tangential and has_caps and len(leaders) == 1 and crowd is None)
-    require(plain and set(thin) <= set(range(len(a))), "Thin caps are for neurons with a kink, along the sphere.")
-    require(len(set(thin)) == len(thin), "A thin cap is named twice.")
-    require(has_caps or (len(leaders) <= 1 and crowd is None), "There are no caps on this domain or activation.")
-    if crowd is not None:
-        plain = len(leaders) == 1 and len(crowd) == 2 and all(0 < number < np.inf for number in crowd)
-        require(plain, "A crowd is two positive numbers, and has no cases.")
-    for case in cases:
-        named, weights = case["neurons"].tolist(), case["weights"]
-        there = set(named) <= set(range(len(a)))
-        require(there, "The certificate is for another network: it names a neuron that is not there.")
-        require(len(set(named)) == len(named), "A case names a neuron twice.")
-        usable = np.isfinite(weights).all() and ((weights > 0) | ((weights == 0) & (crowd is None))).all()
-        require(usable, "The weights must be finite and not negative, and positive in a crowd.")
-    tied_neurons = [neuron for neuron, _, _ in ties]
-    plain = not ties or (len(leaders) == 1 and crowd is None and not thin and not cells)
-    there = {number for neuron, head, _ in ties for number in (neuron, head)} <= set(range(len(a)))
-    twice = len({*tied_neurons, *(cases[0]["neurons"].tolist() if cases else [])}) < len(tied_neurons) + sum(
-        len(case["neurons"]) for case in cases
-    )
-    require(plain and there and not (ties and twice), "The ties do not fit the network or the rest of the proof.")
-    plain = not cells or (pieces_of(activation) and not cases and crowd is None and not thin)
-    require(plain, "A proof by cells is for piecewise-linear activations and has no weights.")
-    statement = {
-        "domain": domain,
-        "radius": radius,
-        "tangential": tangential,
-        "cases": cases,
-        "crowd": crowd,
-        "ties": ties,
-        "thin": thin,
-        "cells": cells,
-        "assumed": record.get("assumed"),
-    }
+    require_fitting(statement, activation, len(a))
+    require(activation != FORM or not b.any(), "Quadratic forms are checked without biases.")
     try:
         proved = proves(W, b, a, name, statement, bound)
     except ValueError as error:
         raise Refused(f"The certificate is damaged or for another network: {error}.") from None
     except (OverflowError, FloatingPointError):
         raise Refused(f"The weights or the bound {bound!r} are too large, too small or too far apart.") from None
-    require(proved, f"The weights do not prove the bound {bound!r}.")
+    require(proved, f"The bound {bound!r} is not proved.")
+    domain, radius = statement.domain, statement.radius
     where = "R^d" if domain == "space" else f"the {domain} of radius {radius:g}"
-    on = f"the gradient's part along {where}" if tangential else f"the Lipschitz constant on {where}"
+    on = f"the gradient's part along {where}" if statement.tangential else f"the Lipschitz constant on {where}"
     return Fraction(bound), f", {activation.condition}: {on}" if isinstance(activation, Assumed) else f": {on}"
 
 
@@ -871,9 +952,9 @@ def check_deep(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[F
     return Fraction(bound), on
 
 
-KINDS = {KIND: check_network, DEEP: check_deep}
+KINDS = {KIND: check_network, FIRST: check_network, DEEP: check_deep}
 OF_LAYER = ("W", "b", "a", "c", "activation")
-ARRAYS = {KIND: OF_LAYER, DEEP: ("A", "u", *(f"outer_{name}" for name in OF_LAYER))}
+ARRAYS = {KIND: OF_LAYER, FIRST: OF_LAYER, DEEP: ("A", "u", *(f"outer_{name}" for name in OF_LAYER))}
 
 
 def read_network(path: Any) -> dict[str, np.ndarray]:

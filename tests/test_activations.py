@@ -310,7 +310,7 @@ def test_ones_own_goes_wherever_a_name_goes(tmp_path):
     assert sampled <= bracket(f).lower * (1 + 1e-9)
     assert bracket(f, Ball(0.1)).upper < 0.9 * bracket(f).upper  # slopes on the small ball are known better
     with pytest.raises(UserError, match="checker knows nothing of 'softsign'"):
-        bracket(f).certificate.record(f)
+        bracket(f).proof.record(f)
     f.save(tmp_path / "f.npz")
     with pytest.raises(UserError, match="Unknown activation 'softsign'"):
         TwoLayer.load(tmp_path / "f.npz")

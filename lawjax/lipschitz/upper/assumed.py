@@ -6,7 +6,7 @@
 >>> f = TwoLayer(W=[[1.0]], b=[3.0], a=[1.0], activation=softsign)
 >>> assumed(f, Space())
 {'slopes': [0.0, 1.0], 'neurons': None, 'kinks': [], 'sides': []}
->>> np.round(assumed(f, Ball(1.0))["neurons"], 6).tolist()  # 1/25 to 1/9
+>>> [[round(end, 6) for end in ends] for ends in assumed(f, Ball(1.0))["neurons"]]  # 1/25 to 1/9
 [[0.04, 0.111111]]
 """
 
@@ -14,12 +14,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from lawjax import check
 from lawjax.domains import Domain, Space
-from lawjax.lipschitz.scale import scaled
-from lawjax.lipschitz.upper.slopes import slope_intervals
+from lawjax.lipschitz.upper.gradients import gradients_on
 from lawjax.network import TwoLayer
 
 
@@ -36,8 +33,8 @@ def assumed(network: TwoLayer, domain: Domain) -> dict[str, Any] | None:
         ends = [min(psi.sides), max(psi.sides)]
         return {**facts, "slopes": ends, "kinks": list(psi.kinks), "sides": list(psi.sides)}
     if not isinstance(domain, Space):
-        one = scaled(network)
-        neurons = np.stack(slope_intervals(one.network, domain.stretched(one.stretch)), axis=1)
-        neurons[(one.network.a == 0) | ~one.network.W.any(1)] = psi.slope_interval  # what never counts may be anything
+        gradients = gradients_on(network, domain)
+        neurons, one = gradients.slopes.T.copy(), gradients.one.network
+        neurons[(one.a == 0) | ~one.W.any(1)] = psi.slope_interval  # what never counts may be anything
         facts["neurons"] = neurons.tolist()
     return facts
