@@ -95,7 +95,7 @@ class Assumed(NamedTuple):
     def condition(self) -> str:
         """In words."""
         name = self.name if re.fullmatch(r"[A-Za-z0-9_.:+-]+", self.name) else ascii(self.name)  # in plain letters
-        sides, kinks = ([f"{number:.17g}" for number in numbers] for numbers in (self.sides, self.kinks))
+        sides, kinks = ([repr(number).removesuffix(".0") for number in of] for of in (self.sides, self.kinks))
         if len(sides) == 1:
             return f"if the slope of {name} is {sides[0]}"
         if len(sides) == 2:
@@ -103,7 +103,8 @@ class Assumed(NamedTuple):
         if sides:
             between = f"before, between and behind its kinks at {', '.join(kinks)}"
             return f"if the slopes of {name} are {', '.join(sides)} {between}"
-        everywhere = f"if the slopes of {name} are in [{self.slopes[0]:.17g}, {self.slopes[1]:.17g}]"
+        low, high = (repr(number).removesuffix(".0") for number in self.slopes)
+        everywhere = f"if the slopes of {name} are in [{low}, {high}]"
         return everywhere + ("" if self.neurons is None else ", and on the domain in the interval given to each neuron")
 
 

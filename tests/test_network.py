@@ -12,8 +12,7 @@ from lawjax import activations
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
 
-NAMES = tuple(a.name for a in activations._FIXED) + ("power:1", "power:2", "power:3", "polynomial:1,-1,0.5")
-PIECEWISE_LINEAR = tuple(name for name in NAMES if activations.get(name).is_piecewise_linear)
+NAMES = (*activations.PRESETS, "leaky_relu:0.2", "power:1", "power:2", "power:3", "polynomial:1,-1,0.5")
 
 
 def random_network(seed, k=7, d=4, activation="relu", stack=(), dtype=np.float64):
