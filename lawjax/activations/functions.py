@@ -35,34 +35,40 @@ def xp_of(t: Numbers) -> Any:
     return np if isinstance(t, (np.ndarray, np.generic, float, int)) else jnp
 
 
-def _in_float32(function: Function) -> Function:
+def _in_float32(function: Callable[..., Numbers]) -> Callable[..., Numbers]:
     """The same function, computed in float32 for shorter floats."""
 
     @functools.wraps(function)
-    def computed(t: Numbers) -> Numbers:
+    def computed(t: Numbers, *parameters: Any, **named: Any) -> Numbers:
         dtype = getattr(t, "dtype", None)
-        return function(t.astype(np.float32)).astype(dtype) if dtype and dtype.itemsize < 4 else function(t)
+        if dtype is None or dtype.itemsize >= 4:
+            return function(t, *parameters, **named)
+        return function(t.astype(np.float32), *parameters, **named).astype(dtype)
 
     return computed
 
 
+@_in_float32
 def relu(t: Numbers) -> Numbers:
     """max(t, 0)."""
     # The gradient of jnp.maximum shares itself out at ties, by a division; this one is the slope from the left.
     return np.maximum(t, 0.0) if xp_of(t) is np else jax.nn.relu(t)
 
 
+@_in_float32
 def leaky_relu(t: Numbers, slope: float) -> Numbers:
     """t for t > 0, slope t elsewhere."""
     return xp_of(t).where(t > 0, t, slope * t)
 
 
+@_in_float32
 def clip(t: Numbers, low: float, high: float) -> Numbers:
     """min(max(t, low), high), with JAX's gradient at the ends that from the left."""
     xp = xp_of(t)
     return xp.where(t > high, high, xp.where(t > low, t, low))
 
 
+@_in_float32
 def constant_between(t: Numbers, kinks: tuple[float, ...], sides: tuple[float, ...]) -> Numbers:
     """The slope of a piecewise-linear psi, from the left at its kinks."""
     xp = xp_of(t)
