@@ -14,19 +14,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
-from numpy.typing import ArrayLike
+from jaxtyping import Float
 
 from lawjax import activations, files
 from lawjax.activations import Activation
 from lawjax.errors import UserError
 
-Floats = Float[Array, "..."] | Float[np.ndarray, "..."]
-Matrices = Float[Array, "*stack k d"] | Float[np.ndarray, "*stack k d"]
-Vectors = Float[Array, "*stack k"] | Float[np.ndarray, "*stack k"]
-Scalars = Float[Array, "*stack"] | Float[np.ndarray, "*stack"]
-Points = Float[Array, "*n d"] | Float[np.ndarray, "*n d"]
-Values = Float[Array, "*n"] | Float[np.ndarray, "*n"] | np.floating
+Floats = Float[Any, "..."]  # arrays of NumPy or of JAX, all of them
+Matrices = Float[Any, "*stack k d"]
+Vectors = Float[Any, "*stack k"]
+Scalars = Float[Any, "*stack"]
+Points = Float[Any, "*n d"]
+Values = Float[Any, "*n"]
 _FIELDS = ("W", "b", "a", "c")
 
 
@@ -103,10 +102,10 @@ class TwoLayer:
 
     def __init__(
         self,
-        W: ArrayLike,
-        b: ArrayLike | None = None,
-        a: ArrayLike | None = None,
-        c: ArrayLike | None = 0.0,
+        W: Any,  # anything that NumPy makes an array of; shapes are checked here, in sentences
+        b: Any = None,
+        a: Any = None,
+        c: Any = 0.0,
         activation: Activation | str = "relu",
     ):
         psi = activations.get(activation)

@@ -13,14 +13,15 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from lawjax import arguments
 from lawjax.errors import UserError
 
-Numbers = Float[Array, "*shape"] | Float[np.ndarray, "*shape"] | np.floating
+Numbers = Float[Any, "*shape"]  # an array of NumPy or of JAX
 Ends = Float[np.ndarray, "*shape"]
 _ROUNDING = 1e-12  # what a computed slope may be off by, of slopes up to 2; in proportion where psi is steeper
 

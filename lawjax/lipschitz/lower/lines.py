@@ -69,7 +69,7 @@ def lines_of(network: TwoLayer, used: np.ndarray) -> Lines:
     for i in np.flatnonzero(W.any(1) & (a != 0)):
         row = [Fraction(v) for v in (*W[i].tolist(), float(b[i]))]
         gradient = (Fraction(float(a[i])) * row[0], Fraction(float(a[i])) * row[1])
-        base = _plus(base, gradient, sides[0] if (row[0], row[1]) > (0, 0) else sides[-1])
+        base = _plus(base, gradient, sides[0] if (row[0] or row[1]) > 0 else sides[-1])
         for kink, before, after in zip(kinks, sides, sides[1:], strict=False):
             key, side = _primitive([row[0], row[1], row[2] - kink])
             jumps[key] = _plus(jumps.get(key, (Fraction(0), Fraction(0))), gradient, (after - before) * side)
