@@ -22,7 +22,7 @@ FLOORS = (
     ("train.pack",),
     ("train.training",),
     ("quantiles",),
-    ("lipschitz.verified", "lipschitz.doubled", "lipschitz.scale", "lipschitz.padding"),
+    ("lipschitz.verified", "lipschitz.doubled", "lipschitz.scale", "lipschitz.padding", "lipschitz.splitting"),
     ("lipschitz.lower",),
     ("lipschitz.upper",),
     ("lipschitz.bracketing",),
