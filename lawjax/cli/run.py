@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import runpy
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,11 +51,15 @@ class Run:
 
 def _purpose(script: Path) -> str:
     """The first line of what a script says of itself."""
+    import ast
+
     return (ast.get_docstring(ast.parse(script.read_text("utf-8"))) or "").partition("\n")[0]
 
 
 def _run(script: Path, options: tuple[str, ...]) -> None:
     """In this process, as Python runs a script: under its own name, and with its neighbours to import."""
+    import runpy
+
     sys.argv = [str(script), *options]
     sys.path.insert(0, str(script.parent))
     runpy.run_path(str(script), run_name="__main__")
