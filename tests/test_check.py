@@ -11,11 +11,14 @@ import pytest
 from lipschitz_networks import generic, paper_weights, random_network
 
 import lawjax
-from lawjax import TwoLayer, UserError, check, constructions
+from lawjax import TwoLayer, UserError, activations, check, constructions
 from lawjax.domains import Sphere, named
 from lawjax.lipschitz import certify, path_product
 
-ACTIVATIONS = ("relu", "leaky_relu", "abs", "tanh", "softplus", "gelu", "identity")
+ACTIVATIONS = (  # the old ones first, as the seeds of networks are their places
+    *("relu", "leaky_relu", "abs", "tanh", "softplus", "gelu", "identity"),
+    *("relu6", "hard_tanh", "sigmoid", "silu", "elu", "gelu:tanh", "leaky_relu:0.2"),
+)
 CHECKER = Path(check.__file__)
 
 
@@ -468,3 +471,153 @@ def test_sizes_that_are_not_checked_are_one_sentence():
     f = TwoLayer(np.diag([1.0, 1e-80, 1.0]), np.zeros(3), np.ones(3))
     with pytest.raises(UserError, match="rescale the network"):
         certify(f).record(f)
+
+
+# --- Activations -----------------------------------------------------------------------------------------------------
+
+
+def softsign(name="softsign"):
+    return activations.Activation(
+        name, lambda t: t / (1 + abs(t)), lambda t: 1 / (1 + abs(t)) ** 2, (0.0, 1.0), turns=(0.0,)
+    )
+
+
+RAMP = activations.Activation(
+    "ramp",
+    lambda t: 0.5 * (abs(t) - abs(t - 3.0) + 3.0),
+    lambda t: ((t > 0) & (t <= 3)).astype(t.dtype),
+    (0.0, 1.0),
+    turns=(),
+    kinks=(0.0, 3.0),
+    is_piecewise_linear=True,
+)
+PRELU = activations.Activation(
+    "prelu",
+    lambda t: 0.25 * t + 0.75 * abs(t),
+    lambda t: -0.5 + 1.5 * (t > 0).astype(t.dtype),
+    (-0.5, 1.0),
+    kinks=(0.0,),
+    is_piecewise_linear=True,
+    is_homogeneous=True,
+)
+
+
+@pytest.mark.parametrize(
+    "name", [*activations.PRESETS, "leaky_relu:0.2", "leaky_relu:-3", "power:1", "polynomial:1,-2"]
+)
+def test_the_checker_s_table_agrees_with_the_program_s(name):
+    """They share no code: intervals on R, and over pre-activations of neurons on a ball."""
+    psi = activations.get(name)
+    assert check.slope_range(name) == psi.slope_interval
+    rng = np.random.default_rng(0)
+    W, b = 10.0 ** rng.uniform(-6, 2, (200, 1)), 4.0 * rng.standard_normal(200)
+    low, high = b - 0.5 * W[:, 0], b + 0.5 * W[:, 0]
+    alpha, beta = check.slopes(W, b, name, "ball", 0.5)
+    np.testing.assert_allclose([alpha, beta], psi.slopes_over(low, high), atol=3e-12)
+    seen = psi.slope(low + (high - low) * np.linspace(0.001, 0.999, 101)[:, None])
+    assert (alpha - 1e-15 <= seen).all() and (seen <= beta + 1e-15).all()
+
+
+def test_no_name_of_the_program_is_strange_in_any_spelling():
+    known = (
+        *activations.PRESETS,
+        *activations.ALIASES,
+        "leaky_relu:0.3",
+        "power:7",
+        "ReLU",
+        " relu",
+        "Hard-Tanh",
+        "gelu:x",
+    )
+    assert not any(map(check.is_strange, known))
+    assert all(map(check.is_strange, ("softsign", "ramp", "relu7", "\u03c8", "r\u0435lu")))
+
+
+@pytest.mark.parametrize("domain", ["space", "ball", "sphere"])
+@pytest.mark.parametrize("psi", [softsign(), RAMP, PRELU])
+def test_a_certificate_of_an_activation_of_one_s_own_says_what_it_assumes(psi, domain, tmp_path):
+    rng = np.random.default_rng(0)
+    on_domain = ", and on the domain in the interval given to each neuron" if domain != "space" else ""
+    condition = {
+        "softsign": f"the slopes of softsign are in [0, 1]{on_domain}",
+        "ramp": "the slopes of ramp are 0, 1, 0 before, between and behind its kinks at 0, 3",
+        "prelu": "the slope of prelu is -0.5 before its kink at 0 and 1 behind it",
+    }[psi.name]
+    for d in (2, 3):  # through every cell, where psi has kinks, and by weights
+        f = TwoLayer(rng.standard_normal((5, d)), rng.standard_normal(5), rng.standard_normal(5), 0.0, psi)
+        proof = certify(f, named(domain, 1.5))
+        record = proof.record(f)
+        assert proof.bound <= record["bound"] <= proof.bound * (1 + 1e-10)
+        f.save(tmp_path / "f.npz")
+        valid, why = verdict(tmp_path, record)
+        assert valid and why.startswith(f"Proved, if {condition}: the Lipschitz constant on "), why
+        assert not verdict(tmp_path, {**record, "bound": record["bound"] * (1 - 1e-6)})[0]
+        without = {name: value for name, value in record.items() if name != "assumed"}
+        assert "no slope interval for" in verdict(tmp_path, without)[1]
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "swish", "leaky_relu:0.2", "power:3", "ReLU", "re lu", "gelu:erf"])
+def test_of_an_activation_that_is_known_a_certificate_may_assume_nothing(name, tmp_path):
+    """Slopes of at most a tenth would make a bound of a tenth; nor is another spelling another activation."""
+    narrow = {"slopes": [0.0, 0.1], "neurons": None, "kinks": [], "sides": []}
+    proof = {"by": "slopes", "neurons": [0], "weights": [0.5, 0.5], "ties": [], "thin": []}
+    arrays = {"W": np.ones((1, 1)), "b": np.zeros(1), "a": np.ones(1), "c": np.zeros(())}
+    np.savez(tmp_path / "f.npz", **arrays, activation=np.array(name))
+    own = {"domain": "space", "radius": 1.0, "tangential": False, "bound": 0.11, "proof": proof, "assumed": narrow}
+    record = {"kind": check.KIND, "network": check.digest(arrays.values(), check.ALIASES.get(name, name)), **own}
+    valid, why = verdict(tmp_path, record)
+    assert not valid and "not the certificate's to say" in why
+    valid, why = verdict(tmp_path, {**record, "assumed": None})
+    assert not valid and ("no slope interval" in why or "is not proved" in why)
+
+
+def test_a_name_in_other_letters_is_shown_as_what_it_is(tmp_path):
+    """Cyrillic letters, and a name that would end the sentence."""
+    for name, shown in (("r\u0435lu", r"'r\u0435lu'"), ("x is 1.\nProved: y", r"'x is 1.\nProved: y'")):
+        f = TwoLayer([[1.0]], [0.0], [1.0], 0.0, softsign(name))
+        f.save(tmp_path / "f.npz")
+        valid, why = verdict(tmp_path, certify(f).record(f))
+        assert valid and why.startswith(f"Proved, if the slopes of {shown} are in [0, 1]: ")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"slopes": [1.0, 0.0]},
+        {"slopes": [0.0, float("nan")]},
+        {"slopes": [0.0, float("inf")]},
+        {"slopes": [0.0]},
+        {"neurons": [[0.0, 2.0]] * 3},
+        {"neurons": [[0.9, 0.1]] * 3},
+        {"neurons": [[0.0, 1.0]]},
+        {"neurons": [[float("nan"), 1.0]] * 3},
+        {"kinks": [0.0]},
+        {"sides": [0.0, 1.0]},
+        {"kinks": [0.0], "sides": [0.0, 0.5]},
+        {"kinks": [1.0, 0.0], "sides": [0.0, 1.0, 0.0]},
+        {"kinks": ["a"], "sides": [0.0, 1.0]},
+    ],
+)
+def test_assumptions_that_do_not_fit_together(change, tmp_path):
+    f = TwoLayer(np.eye(3), np.zeros(3), np.ones(3), 0.0, softsign())
+    f.save(tmp_path / "f.npz")
+    record = certify(f).record(f)
+    valid, why = verdict(tmp_path, {**record, "assumed": {**record["assumed"], **change}})
+    assert not valid and why.endswith(".")
+    for broken in ([], "relu", {}, {"slopes": [0, 1]}):
+        assert not verdict(tmp_path, {**record, "assumed": broken})[0]
+
+
+def test_a_folder_shows_what_its_certificates_assume(tmp_path):
+    f = TwoLayer(np.eye(3), np.zeros(3), np.ones(3), 0.0, softsign())
+    f.save(tmp_path / "own.npz")
+    (tmp_path / "own.json").write_text(json.dumps(certify(f).record(f)))
+    command = [sys.executable, "-c", "from lawjax.cli import main; main()", "check", str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0 and "own.npz: Proved, if the slopes of softsign" in run.stdout + run.stderr
+
+
+def test_swish_of_another_program_is_silu(tmp_path):
+    f = TwoLayer(np.eye(2), np.zeros(2), np.ones(2), 0.0, "swish")
+    np.savez(tmp_path / "f.npz", W=f.W, b=f.b, a=f.a, c=f.c, activation=np.array("swish"))
+    assert verdict(tmp_path, certify(f).record(f))[0]

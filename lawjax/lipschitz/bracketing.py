@@ -21,7 +21,9 @@ from lawjax.lipschitz.lower.evaluate import norm_at
 from lawjax.lipschitz.lower.patterns import Searched, prepare
 from lawjax.lipschitz.lower.problem import Problem
 from lawjax.lipschitz.lower.search import Search, witnesses
-from lawjax.lipschitz.scale import Scaled
+from lawjax.lipschitz.scale import Scaled, scaled
+from lawjax.lipschitz.splitting import repeated, split_at_kinks
+from lawjax.lipschitz.upper.gradients import Gradients
 from lawjax.lipschitz.upper.proofs import CellProof, FormProof, Proof
 from lawjax.lipschitz.upper.proving import Proved, certify, prove
 from lawjax.network import TwoLayer
@@ -113,9 +115,10 @@ def _searched(proved: dict[Domain, list[Proved]], search: Search) -> dict[Domain
     widest = next(iter(proved.values()))
     if not widest:
         return dict.fromkeys(proved, [])
-    networks, ones = [own.gradients.network for own in widest], [own.gradients.one for own in widest]
+    networks, ones = [own.gradients.network for own in widest], [_one_to_search(own.gradients) for own in widest]
+    weights = [repeated(own.weights, one.network.n_neurons) for own, one in zip(widest, ones, strict=True)]
     prepared = {
-        tangential: [prepare(own.gradients.one.network, own.weights, tangential) for own in widest]
+        tangential: [prepare(one.network, own, tangential) for one, own in zip(ones, weights, strict=True)]
         for tangential in {domain.tangential for domain in proved}
     }
     points: dict[Domain, list[np.ndarray]] = {}
@@ -123,8 +126,8 @@ def _searched(proved: dict[Domain, list[Proved]], search: Search) -> dict[Domain
         above = next(own for other, own in reversed(proved.items()) if domain.is_part_of(other))
         parts = [part for part in points if part.is_part_of(domain)]
         ascended = max((part.radius for part in parts if isinstance(part, Sphere)), default=0.0)
-        each = zip(prepared[domain.tangential], above, strict=True)
-        problems = [_problem(searched, own, domain, ascended) for searched, own in each]
+        each = zip(ones, prepared[domain.tangential], above, strict=True)
+        problems = [_problem(*of_network, domain, ascended) for of_network in each]
         hints = [np.stack(own) for own in zip(*(points[part] for part in parts), strict=True)] if parts else None
         found = witnesses(problems, search, hints)
         if hints is not None:  # what a point of a part shows, this domain shows to the last digit
@@ -156,9 +159,15 @@ def _with_parts(domains: Collection[Domain]) -> set[Domain]:
     return found | {sphere_of(domain) for domain in found if isinstance(domain, Ball)}
 
 
-def _problem(searched: Searched, above: Proved, domain: Domain, ascended: float) -> Problem:
+def _one_to_search(gradients: Gradients) -> Scaled:
+    """The network at size one; where psi has several kinks it is made of ReLUs."""
+    split = split_at_kinks(gradients.network)
+    return gradients.one if split is gradients.network else scaled(split)
+
+
+def _problem(one: Scaled, searched: Searched, above: Proved, domain: Domain, ascended: float) -> Problem:
     """In the units of the network of size one; the bound may be that of a wider domain."""
-    network, one, proof = above.gradients.network, above.gradients.one, above.proof
+    network, proof = above.gradients.network, above.proof
     if isinstance(proof, FormProof) and proof.domain != domain:
         proof = certify(network, domain)  # the points of polynomials come with their proofs
     with np.errstate(over="ignore", under="ignore"):

@@ -12,7 +12,7 @@ section 3.1). A Cholesky factorisation that runs to its end proves its matrix po
 from __future__ import annotations
 
 import math
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import scipy.sparse.linalg
@@ -128,7 +128,7 @@ def largest_eigenvalue(symmetric: Float[np.ndarray, "m m"]) -> float:
     return float(up(mu + up(slack)))
 
 
-def _power_of_two(values: float | np.ndarray) -> np.float64 | np.ndarray:
+def _power_of_two(values: float | np.ndarray) -> Any:
     """Powers of two just above the positive values, 1 for 0."""
     return np.ldexp(1.0, np.clip(np.frexp(np.where(values > 0, values, 0.5))[1], -1021, 1023))
 

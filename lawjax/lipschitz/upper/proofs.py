@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from lawjax import check
 from lawjax.domains import Domain, Space, in_words
 from lawjax.errors import UserError
+from lawjax.lipschitz.upper.assumed import assumed
 from lawjax.lipschitz.upper.gradients import gradients_on
 from lawjax.lipschitz.upper.products import path_product
 from lawjax.lipschitz.upper.ties import Tie
@@ -45,16 +46,18 @@ class Proof:
     def record(self, network: TwoLayer) -> dict[str, Any]:
         """What a certificate file holds, for `lawjax check`: it names the network by the digest of its weights.
 
+        For an activation of one's own it also holds what of it the proof assumes (`lawjax.lipschitz.upper.assumed`).
         The bound in it is larger by some 1e-11 of itself, as the checker counts roundings more simply than the proof.
 
         Raises:
             UserError: there is no finite bound, or no checkable one.
         """
         psi = network.activation
-        if psi.slope_interval is not None and check.slope_range(psi.name) is None:
-            raise UserError(f"The checker knows nothing of {psi.name!r}: its bounds hold if its slopes are as it says.")
         host = jax.tree.map(np.asarray, network)
         statement = {**in_words(self.domain), "proof": {"by": self.by, **self._statement(network)}}
+        of_own_activation = assumed(network, self.domain)
+        if of_own_activation is not None:
+            statement["assumed"] = of_own_activation
         stated = check.statement_of(statement)
         bound = least_proved(
             self.bound,

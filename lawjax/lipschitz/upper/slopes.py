@@ -14,54 +14,67 @@ import math
 from fractions import Fraction
 
 import numpy as np
+from jaxtyping import Float
 
 from lawjax.domains import Domain, Space
 from lawjax.lipschitz import verified
 from lawjax.network import TwoLayer
 
 _TANGENT = 1e-12  # relative distance of a kink from tangency that is decided exactly
-_SMOOTH_SLACK = 1e-12  # added to slope intervals that are computed, and not known exactly
+_ROUNDING = 1e-15  # of the sizes of w . x and b, far above that of their sum
 
 
-def slope_intervals(network: TwoLayer, domain: Domain = Space()) -> tuple[np.ndarray, np.ndarray]:
+def slope_intervals(
+    network: TwoLayer, domain: Domain = Space()
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
     """Float64 vectors alpha, beta (k,) with alpha_l <= psi' <= beta_l wherever neuron l gets on the domain.
 
-    On the ball and the sphere a neuron with |b_l| >= R ||w_l|| never crosses its kink: its slope is known; with a
-    smooth psi the interval is that of psi' over the pre-activations that occur. Infinite where psi' is unbounded. A
-    neuron that never counts, with a_l = 0 or w_l = 0, has one slope.
+    On the ball and the sphere it is the interval of psi' over the pre-activations that occur: a neuron with |b_l| >=
+    R ||w_l|| never crosses a kink at 0, so its slope is known. Infinite where psi' is unbounded. A neuron that never
+    counts, with a_l = 0 or w_l = 0, has one slope.
     """
     psi = network.activation
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
-    low, high = (-math.inf, math.inf) if psi.slope_interval is None else psi.slope_interval
-    alpha, beta = np.full(len(b), low), np.full(len(b), high)
-    if psi.slope_interval is not None:
-        beta[(a == 0) | ~W.any(1)] = low
     if isinstance(domain, Space):
-        return alpha, beta
-    if psi.has_kink:
-        sides = sides_of_ball(W, b, domain.radius)
-        return np.where(sides > 0, beta, alpha), np.where(sides < 0, alpha, beta)
-    reach = verified.up(domain.radius * verified.row_norms(W))
-    if psi.turns is not None:
-        rounding = 1e-15 * (np.abs(b) + reach)
-        ends = np.stack([b - reach - rounding, b + reach + rounding])
-        values = [psi.slope(end) for end in ends]
-        for turn in psi.turns:
-            values.append(np.where((ends[0] <= turn) & (turn <= ends[1]), psi.slope(np.full(len(b), turn)), values[0]))
-        alpha = np.maximum(np.min(values, axis=0) - _SMOOTH_SLACK, alpha)
-        beta = np.minimum(np.max(values, axis=0) + _SMOOTH_SLACK, beta)
+        low, high = (np.full(len(b), end) for end in (-math.inf, math.inf))
+    else:
+        low, high = pre_activations(W, b, domain.radius, psi.kinks if psi.is_piecewise_linear else ())
+    alpha, beta = psi.slopes_over(low, high)
+    if psi.slope_interval is not None:
+        dead = (a == 0) | ~W.any(1)
+        alpha[dead] = beta[dead] = psi.slope_interval[0]
     return alpha, beta
 
 
-def sides_of_ball(W: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:
-    """(k,): 1 or -1 where w_l . x + b_l has that sign in the whole open ball, 0 where it changes; tangent kinks too.
+def pre_activations(
+    W: Float[np.ndarray, "k d"], b: Float[np.ndarray, " k"], radius: float, kinks: tuple[float, ...] = ()
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """Intervals (low, high) that hold w_l . x + b_l in the open ball of radius R, rounded outwards.
 
-    Where rounding leaves |b_l| >= R ||w_l|| open, it is decided in exact fractions.
+    They end at a kink that the ball does not cross.
     """
-    reach = radius * verified.row_norms(W)
-    sides = np.where(np.abs(b) >= verified.up(reach), np.sign(b), 0.0)
-    for i in np.flatnonzero((sides == 0) & (np.abs(b) >= reach * (1.0 - _TANGENT)) & (b != 0)):
+    with np.errstate(over="ignore"):
+        reach = verified.up(radius * verified.row_norms(W))
+        rounding = _ROUNDING * (np.abs(b) + reach)
+        low, high = b - reach - rounding, b + reach + rounding
+    for kink in kinks:
+        sides = sides_of_ball(W, b, radius, kink)
+        low, high = np.where(sides > 0, np.maximum(low, kink), low), np.where(sides < 0, np.minimum(high, kink), high)
+    return low, high
+
+
+def sides_of_ball(
+    W: Float[np.ndarray, "k d"], b: Float[np.ndarray, " k"], radius: float, kink: float = 0.0
+) -> Float[np.ndarray, " k"]:
+    """(k,): 1 or -1 where w_l . x + b_l is above or below the kink in the whole open ball, 0 where it crosses it.
+
+    Where rounding leaves |b_l - kink| >= R ||w_l|| open, as where the ball touches the kink, it is decided in exact
+    fractions.
+    """
+    reach, offset = radius * verified.row_norms(W), b - kink
+    sides = np.where(np.abs(offset) >= reach * (1.0 + 4.0 * _ROUNDING), np.sign(offset), 0.0)
+    for i in np.flatnonzero((sides == 0) & (np.abs(offset) >= reach * (1.0 - _TANGENT)) & (offset != 0)):
         square = sum(Fraction(w) ** 2 for w in W[i].tolist())
-        if Fraction(float(b[i])) ** 2 >= Fraction(radius) ** 2 * square:
-            sides[i] = np.sign(b[i])
+        if (Fraction(float(b[i])) - Fraction(kink)) ** 2 >= Fraction(radius) ** 2 * square:
+            sides[i] = np.sign(offset[i])
     return sides
