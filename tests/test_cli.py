@@ -14,7 +14,7 @@ import pytest
 import small_sweep
 from small_sweep import CONFIG, assert_one_sentence
 
-from lawjax import TwoLayer, UserError, cli, data, frontier, lipschitz
+from lawjax import TwoLayer, UserError, activations, cli, data, frontier, lipschitz
 from lawjax.errors import Stopped
 from lawjax.sweep.grid import NetworkId
 from lawjax.sweep.run import as_record
@@ -416,7 +416,7 @@ def test_frontier_and_check_name_mistakes(points, tmp_path, lawjax):
         (("--help",), ("inspect", "export", "bracket", "check", "construct", "bounds", "frontier")),
         (("inspect", "--help"), ("--seed", "--rows", "run directory")),
         (("export", "--help"), ("--seed", ".npz")),
-        (("bounds", "--help"), ("identity, relu, leaky_relu, abs", "softplus, gelu, power:p", "polynomial:")),
+        (("bounds", "--help"), activations.NAMES),
         (("frontier", "--help"), ("relu, leaky_relu, abs, tanh, softplus, gelu or power:2",)),
     ],
 )

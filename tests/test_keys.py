@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lawjax import TrainingConfig, UserError, data, keys
-from lawjax.train import pack
+from lawjax.train.initial import initial_weights
 from lawjax.train.training import numerics
 
 
@@ -99,7 +99,7 @@ def drawn():
     found["keys"] = [list(words(one)) for one in (key, of_weights, keys.probe_key(12, 4, 5, 3))]
     for name, config in (("weights", TrainingConfig()), ("weights64", TrainingConfig(dtype="float64"))):
         with numerics(config):
-            found[name] = pack.initial_weights(of_weights, 4, 5, config)[0][0].tolist()
+            found[name] = initial_weights(of_weights, 4, 5, config)[0][0].tolist()
     return found
 
 

@@ -16,8 +16,8 @@ class Bounds:
     Attributes:
         file: the data set, an .npz file with x (n, d) and y (n,) of -1 and +1.
         k: number of neurons.
-        activation: of the networks: identity, relu, leaky_relu, abs, tanh, softplus, gelu, power:p (t^p) or
-            polynomial:c0,c1,... (c0 + c1 t + ...).
+        activation: of the networks: identity, relu, leaky_relu, abs, relu6, hard_tanh, tanh, sigmoid, softplus, silu,
+            elu, gelu, gelu:tanh, leaky_relu:slope, power:p (t^p) or polynomial:c0,c1,... (c0 + c1 t + ...).
         network: an .npz file of a network, to add the bounds that look at it.
     """
 

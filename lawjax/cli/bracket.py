@@ -70,7 +70,7 @@ class Bracket:
         found = bracket(network, named(self.domain, self.radius, self.tangential))
         try:
             if self.certificate is not None:
-                files.write_text(self.certificate, json.dumps(found.certificate.record(network)) + "\n")
+                files.write_text(self.certificate, json.dumps(found.proof.record(network)) + "\n")
         finally:  # what was computed is said, also where it cannot be written
             self._say(network, found)
 
@@ -82,19 +82,19 @@ class Bracket:
                 "lower": found.lower,
                 "upper": found.upper if math.isfinite(found.upper) else None,
                 "witness": found.witness.tolist(),
-                "certificate": _record(found.certificate, network),
-                **in_words(found.certificate.domain),
+                "certificate": _record(found.proof, network),
+                **in_words(found.domain),
             }
             print(json.dumps(record))
         else:
             part = "gradient along the sphere" if self.tangential else "Lipschitz constant"
-            where = found.certificate.domain
+            where = found.domain
             print(f"{network!r}\n{part} on {where}: between {found.lower:.9g} (a point) and {found.upper:.9g} (proved)")
 
 
-def _record(certificate: lipschitz.Certificate, network: TwoLayer) -> dict[str, Any] | None:
+def _record(proof: lipschitz.Proof, network: TwoLayer) -> dict[str, Any] | None:
     """What proves the upper bound; None where that cannot be checked apart."""
     try:
-        return certificate.record(network)
+        return proof.record(network)
     except UserError:
         return None

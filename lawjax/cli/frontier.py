@@ -73,7 +73,7 @@ class Frontier:
             )
         found.network.save(self.network, overwrite=False)  # first, as a bound may be beyond what can be checked
         try:
-            files.write_text(certificate, json.dumps(found.bracket.certificate.record(found.network)) + "\n")
+            files.write_text(certificate, json.dumps(found.bracket.proof.record(found.network)) + "\n")
         finally:
             print(
                 f"{found.network!r}\nloss {found.loss:.6g}, |f(x_i) - y_i| at most {found.fit_error:.3g}; Lipschitz "
