@@ -74,7 +74,7 @@ def test_inspect_shows_one_network(finished, lawjax):
         assert shown[column] == str(value)
     f = Store(finished).network(NAME)
     assert shown["network"] == repr(f) and "W (40, 20), b (40,), a (40,)" in shown["shapes"]
-    norm = float(re.search(r"\|\|W\|\|_F ([\d.]+)", shown["norms"])[1])
+    [norm] = map(float, re.findall(r"\|\|W\|\|_F ([\d.]+)", shown["norms"]))
     np.testing.assert_allclose(norm, np.sqrt((f.W.astype(np.float64) ** 2).sum()), rtol=1e-5)
 
 

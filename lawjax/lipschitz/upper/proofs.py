@@ -84,7 +84,7 @@ class SlopeProof(Proof):
         thin: neurons of thin caps that the proof adds by their part along the sphere (`lawjax.lipschitz.upper.caps`).
     """
 
-    weights: Float[np.ndarray, " k+1"]
+    weights: Float[np.ndarray, " vectors"]
     ties: tuple[Tie, ...] = ()
     thin: tuple[int, ...] = ()
     by: ClassVar[str] = "slopes"
@@ -111,7 +111,7 @@ class OnePart(NamedTuple):
 
     leader: int | None
     neurons: Int[np.ndarray, " m"]
-    weights: Float[np.ndarray, " m+1"]
+    weights: Float[np.ndarray, " vectors"]
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class OverlappingCaps(Proof):
     """
 
     neurons: Int[np.ndarray, " m"]
-    weights: Float[np.ndarray, " m+1"]
+    weights: Float[np.ndarray, " vectors"]
     rho: float
     kappa: float
     exponent: int = 0

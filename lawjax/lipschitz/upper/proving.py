@@ -61,7 +61,7 @@ class Proved(NamedTuple):
 
     gradients: Gradients
     proof: Proof
-    weights: Float[np.ndarray, " k+1"]
+    weights: Float[np.ndarray, " vectors"]
 
 
 def prove(

@@ -144,7 +144,7 @@ def _weights_of(V: Array, *, relaxation: Relaxation, are_products: bool) -> Arra
     def product(U: Array) -> Array:
         return V @ U if are_products else V @ (V.T @ U)
 
-    def step(_: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+    def step(_: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         U, previous = carry
         return normalised(product(U + relaxation.extrapolation * (U - previous))), U
 

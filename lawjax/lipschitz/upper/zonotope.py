@@ -33,8 +33,8 @@ class Zonotope(NamedTuple):
         errors: bounds on the lengths of what rounding changed in them.
     """
 
-    vectors: Float[np.ndarray, "m+1 d"]
-    errors: Float[np.ndarray, " m+1"]
+    vectors: Float[np.ndarray, "vectors d"]
+    errors: Float[np.ndarray, " vectors"]
 
 
 def zonotope_of(network: TwoLayer, alpha: Float[np.ndarray, " k"], beta: Float[np.ndarray, " k"]) -> Zonotope:
@@ -46,7 +46,7 @@ def zonotopes_of(
     network: TwoLayer,
     alpha: Float[np.ndarray, "parts k"],
     beta: Float[np.ndarray, "parts k"],
-    neurons: Sequence[Int[np.ndarray, " m"]],
+    neurons: Sequence[Int[np.ndarray, " _"]],
 ) -> Iterator[Zonotope]:
     """For each part of a domain the zonotope of its gradients, with the generators of the neurons named alone.
 
@@ -84,7 +84,7 @@ def path_bound(zonotope: Zonotope) -> float:
     return verified.total([*verified.row_norms(zonotope.vectors), *zonotope.errors])
 
 
-def proved_bound(zonotope: Zonotope, weights: Float[np.ndarray, " m+1"]) -> float:
+def proved_bound(zonotope: Zonotope, weights: Float[np.ndarray, " vectors"]) -> float:
     """sqrt(sum lambda) * ||Lambda^(-1/2) V'||_op, rounded upwards: no point of the zonotope is longer.
 
     Vectors of weight 0 are added by their lengths, and so are all errors.
