@@ -16,10 +16,10 @@ import numpy as np
 from lawjax import arguments
 from lawjax.domains import Ball, Domain, Space, Sphere, as_domain, ball_of, check_network, sphere_of
 from lawjax.errors import UserError
+from lawjax.lipschitz.lower.effort import Search
 from lawjax.lipschitz.lower.evaluate import norm_at
-from lawjax.lipschitz.lower.patterns import Searched, prepare
-from lawjax.lipschitz.lower.problem import Problem
-from lawjax.lipschitz.lower.search import Search, witnesses
+from lawjax.lipschitz.lower.problem import Problem, Searched, prepare
+from lawjax.lipschitz.lower.search import witnesses
 from lawjax.lipschitz.scale import Scaled, scaled
 from lawjax.lipschitz.upper.certificate import Certificate, certify, certify_all
 from lawjax.network import TwoLayer
@@ -120,7 +120,7 @@ def _searched(
     widest = next(iter(certificates))
     prepared = {
         tangential: [
-            prepare(one.network, certificate.weights, tangential)
+            prepare(one.network, certificate.weights, tangential, search)
             for one, certificate in zip(ones, certificates[widest], strict=True)
         ]
         for tangential in {domain.tangential for domain in certificates}

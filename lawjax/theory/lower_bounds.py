@@ -28,7 +28,8 @@ from lawjax.activations import Activation
 from lawjax.data import Dataset
 from lawjax.domains import check_single
 from lawjax.errors import UserError
-from lawjax.lipschitz.lower.pairs import kink_bound, values_with_errors
+from lawjax.lipschitz.lower.kinks import kink_bound
+from lawjax.lipschitz.lower.pairs import values_with_errors
 from lawjax.network import TwoLayer
 from lawjax.theory import tensors
 
