@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     ("errors", "check"),
     ("arguments", "files"),
-    ("keys", "activations"),
+    ("keys", "activations", "tuning"),
     ("network",),
     ("data", "standard", "vectors", "domains"),
     ("train.config",),

@@ -17,10 +17,10 @@ from jaxtyping import Float
 from lawjax import arguments
 from lawjax.domains import Ball, Domain, Space, Sphere, as_domain, ball_of, check_network, sphere_of
 from lawjax.errors import UserError
+from lawjax.lipschitz.lower.effort import Search
 from lawjax.lipschitz.lower.evaluate import norm_at
-from lawjax.lipschitz.lower.patterns import Searched, prepare
-from lawjax.lipschitz.lower.problem import Problem
-from lawjax.lipschitz.lower.search import Search, witnesses
+from lawjax.lipschitz.lower.problem import Problem, Searched, prepare
+from lawjax.lipschitz.lower.search import witnesses
 from lawjax.lipschitz.scale import Scaled, scaled
 from lawjax.lipschitz.splitting import repeated, split_at_kinks
 from lawjax.lipschitz.upper.gradients import Gradients
@@ -118,7 +118,7 @@ def _searched(proved: dict[Domain, list[Proved]], search: Search) -> dict[Domain
     networks, ones = [own.gradients.network for own in widest], [_one_to_search(own.gradients) for own in widest]
     weights = [repeated(own.weights, one.network.n_neurons) for own, one in zip(widest, ones, strict=True)]
     prepared = {
-        tangential: [prepare(one.network, own, tangential) for one, own in zip(ones, weights, strict=True)]
+        tangential: [prepare(one.network, own, tangential, search) for one, own in zip(ones, weights, strict=True)]
         for tangential in {domain.tangential for domain in proved}
     }
     points: dict[Domain, list[np.ndarray]] = {}

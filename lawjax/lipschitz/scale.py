@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from lawjax.network import TwoLayer
 
-_FARTHEST = 1e300  # of a kink, in units of its row; nothing in float64 is beyond
+_FARTHEST = 1e300  # of a kink, over its row's length; nothing in float64 is beyond
 
 
 class Scaled(NamedTuple):
@@ -32,7 +33,7 @@ class Scaled(NamedTuple):
     stretch: int
     unit: int
 
-    def restored(self, norms: np.ndarray) -> np.ndarray:
+    def restored(self, norms: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
         """Gradient norms of f for those of g."""
         with np.errstate(over="ignore"):
             return np.ldexp(norms, self.unit)

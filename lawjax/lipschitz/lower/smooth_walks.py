@@ -7,64 +7,52 @@ slab to slab, and what is followed from there are the best points of the whole s
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
-from lawjax.lipschitz.lower.free import heights, polished
+from lawjax.lipschitz.lower.effort import SmoothWalks
 from lawjax.lipschitz.lower.problem import Problem
+from lawjax.lipschitz.lower.smooth_ascent import log_norms, polished
 from lawjax.network import TwoLayer
 from lawjax.vectors import lengths
 
-_SAMPLE_WORK = (3e6, 3e5)  # random points, times entries of W, of a small and a large network
-_SAMPLES = (10, 5000)  # of them, at least and at most
-_WALKERS = 64  # in a round, at most
-_ROUNDS = 3  # of walks, and of ascents from their ends
-_WALK = 20  # steps of a walk
-_WALK_WORK = 3e9  # floating-point operations of all walks of a round, roughly
-_FREE = 8  # moves of a step in random directions, of random lengths
-_FEWEST_MOVES = 32  # of a walker in one step, while there are several walkers
-_LINES = 16  # of a step, parallel to hyperplanes, at most
-_MOST_KEPT = 100  # hyperplanes to which a line is parallel
-_SIDES = (0.0, -1.5, 1.5, -5.0, 5.0)  # pre-activations at which a neuron is met
 _FARTHEST = 1e100  # that a move may lead
 _SURE = 1e-6  # rounding of a pre-activation beyond which points are not tried
 _EPS = float(np.finfo(np.float64).eps)
-_FOLLOWED = (96, 30)  # points of a round, and the iterations of L-BFGS from each of them
-_TO_THE_END = (24, 500)  # the same at last, from the best of all
-_FOLLOW_WORK = 3e8  # all iterations, times entries of W, at most
 _SAME = 1e-9  # relative distance of the gradient norms at one point found twice
 
 
-def explored(problem: Problem, points: np.ndarray) -> np.ndarray:
+def explored(problem: Problem, points: Float[np.ndarray, "m d"], tuning: SmoothWalks) -> Float[np.ndarray, "_ d"]:
     """The points, random ones at many scales, and where walks and ascents lead from the best of all, several times."""
     random = np.random.default_rng(2)
-    count = int(np.clip(_SAMPLE_WORK[problem.is_large] / problem.network.W.size, *_SAMPLES))
+    count = int(np.clip(tuning.sample_work[problem.is_large] / problem.network.W.size, *tuning.samples))
     scales = problem.typical * 10.0 ** random.uniform(-2, 3, count)
     drawn = _drawn(scales, problem.network.dimension, random)
     points = np.concatenate([points, problem.search_domain.project(drawn)])
-    for _ in range(_ROUNDS):
-        points = np.concatenate([points, _wandered(problem, points, random)])
-        points = np.concatenate([points, _followed(problem, points, *_FOLLOWED)])
-    return np.concatenate([points, _followed(problem, points, *_TO_THE_END)])
+    for _ in range(tuning.rounds):
+        points = np.concatenate([points, _walked(problem, points, tuning, random)])
+        points = np.concatenate([points, _polished(problem, points, tuning.followed, tuning.follow_work)])
+    return np.concatenate([points, _polished(problem, points, tuning.to_the_end, tuning.follow_work)])
 
 
-def _wandered(problem: Problem, points: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _walked(problem: Problem, points: np.ndarray, tuning: SmoothWalks, random: np.random.Generator) -> np.ndarray:
     """The ends of walks, half of which start from the best points, and half from others, be they good or bad."""
     network, domain = problem.network, problem.search_domain
-    moves = _WALK_WORK / (4.0 * network.W.size * _WALK)  # of all walkers in one step
-    count = int(np.clip(moves / _FEWEST_MOVES, 1, _WALKERS))
+    moves = tuning.work / (4.0 * network.W.size * tuning.steps)  # of all walkers in one step
+    count = int(np.clip(moves / tuning.fewest_moves, 1, tuning.walkers))
     points = _distinct(problem, points)
     others = np.linspace(count // 2, max(len(points) - 1, count // 2), count - count // 2).astype(int)
     walkers = points[np.minimum(np.append(np.arange(count // 2), others), len(points) - 1)]
     farthest = _SURE / (_EPS * network.dimension * max(float(lengths(network.W).max()), 1e-200))  # or all are 0
-    for _ in range(_WALK):
+    for _ in range(tuning.steps):
         reach = problem.typical + lengths(walkers)
-        scales = reach[:, None] * 10.0 ** random.uniform(-4, 0, (count, _FREE))
+        scales = reach[:, None] * 10.0 ** random.uniform(-4, 0, (count, tuning.free))
         free = _drawn(scales, network.dimension, random)
-        tried = np.concatenate([free, _crossing(network, walkers, int(moves / count), random)], axis=1)
+        tried = np.concatenate([free, _crossing(network, walkers, int(moves / count), tuning, random)], axis=1)
         tried = domain.project(walkers[:, None] + tried)
         too_far = lengths(tried.reshape(-1, network.dimension)).reshape(tried.shape[:2]) > farthest
         tried = np.where(too_far[..., None], walkers[:, None], tried)
         ends = np.concatenate([walkers[:, None], tried], axis=1)
-        norms = heights(network, ends.reshape(-1, network.dimension), domain.tangential).reshape(ends.shape[:2])
+        norms = log_norms(network, ends.reshape(-1, network.dimension), domain).reshape(ends.shape[:2])
         walkers = ends[np.arange(count), np.where(np.isfinite(norms), norms, -np.inf).argmax(1)]
     return walkers
 
@@ -75,7 +63,9 @@ def _drawn(scales: np.ndarray, dimension: int, random: np.random.Generator) -> n
     return directions * (scales / np.linalg.norm(directions, axis=-1))[..., None]
 
 
-def _crossing(network: TwoLayer, walkers: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+def _crossing(
+    network: TwoLayer, walkers: np.ndarray, count: int, tuning: SmoothWalks, random: np.random.Generator
+) -> np.ndarray:
     """Moves (walkers, about count, d) to where other neurons are steep, past hyperplanes of those steep now.
 
     A gradient is large where many neurons are steep, in thin slabs around their hyperplanes. Along a line parallel to
@@ -83,28 +73,29 @@ def _crossing(network: TwoLayer, walkers: np.ndarray, count: int, random: np.ran
     """
     W, a, (k, d) = network.W, network.a, network.W.shape
     met = random.permutation(k)[: max(1, count)]
-    shape = len(walkers), int(np.clip(count // len(met), 1, _LINES))
+    shape = len(walkers), int(np.clip(count // len(met), 1, tuning.lines))
     pre_activations = walkers @ W.T + network.b
     with np.errstate(divide="ignore", over="ignore"):
         share = np.abs(network.activation.slope(pre_activations) * a) * lengths(W)
         rank = np.log(share)[:, None] + random.gumbel(size=(*shape, k))
-    kept = np.argsort(-rank, axis=-1)[:, :, : int(random.integers(0, min(d, k, _MOST_KEPT)))]
+    kept = np.argsort(-rank, axis=-1)[:, :, : int(random.integers(0, min(d, k, tuning.kept)))]
     across, _ = np.linalg.qr(np.swapaxes(W[kept], -1, -2))
     lines = random.standard_normal((*shape, d))
     for _ in range(2):  # once more for what rounding left
         lines -= np.einsum("wmds,wms->wmd", across, np.einsum("wmds,wmd->wms", across, lines))
     lines /= np.linalg.norm(lines, axis=-1, keepdims=True)
-    sides = random.choice(_SIDES, (*shape, len(met)))
+    sides = random.choice(tuning.sides, (*shape, len(met)))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         steps = (sides - pre_activations[:, None, met]) / (lines @ W[met].T)
         steps = np.where(np.abs(steps) < _FARTHEST, steps, 0.0)
     return (steps[..., None] * lines[:, :, None]).reshape(len(walkers), -1, d)
 
 
-def _followed(problem: Problem, points: np.ndarray, most: int, iterations: int) -> np.ndarray:
-    """Where the best points lead in so many iterations."""
+def _polished(problem: Problem, points: np.ndarray, most: tuple[int, int], work: float) -> np.ndarray:
+    """Where the best points lead; `most` says how many of them at most, and in how many iterations."""
     network, domain = problem.network, problem.search_domain
-    count = int(np.clip(_FOLLOW_WORK / (iterations * network.W.size), 1, most))
+    count, iterations = most
+    count = int(np.clip(work / (iterations * network.W.size), 1, count))
     best = _distinct(problem, points)[:count]
     return domain.project(polished(network, best, domain, iterations))
 
