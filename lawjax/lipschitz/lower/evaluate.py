@@ -46,8 +46,8 @@ def gradient_norms(
     """
     one = scaled(network)
     with np.errstate(over="ignore", under="ignore"):
-        points = np.ldexp(np.asarray(points, np.float64), one.stretch)
-    return one.restored(scaled_norms(one.network, points, domain.stretched(one.stretch)))
+        points = np.ldexp(np.asarray(points, np.float64), one.point_exponent)
+    return one.restored(scaled_norms(one.network, points, domain.stretched(one.point_exponent)))
 
 
 def scaled_norms(network: TwoLayer, points: Float[np.ndarray, "m d"], domain: Domain) -> Float[np.ndarray, " m"]:
@@ -167,8 +167,8 @@ def norm_at(network: TwoLayer, point: Float[np.ndarray, " d"], domain: Domain = 
     """What one point proves, to a few roundings of itself, even where the neurons' parts nearly cancel."""
     one = scaled(network)
     with np.errstate(over="ignore", under="ignore"):
-        x = np.ldexp(np.asarray(point, np.float64), one.stretch)[None]
-    domain = domain.stretched(one.stretch)
+        x = np.ldexp(np.asarray(point, np.float64), one.point_exponent)[None]
+    domain = domain.stretched(one.point_exponent)
     norms, _ = scaled_gradients(one.network, x, domain)
     W, b, a = one.network.W, one.network.b, one.network.a
     path = float(np.abs(a) @ lengths(W))

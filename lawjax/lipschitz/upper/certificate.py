@@ -119,7 +119,7 @@ class Certificate:
     def _case_records(self, network: TwoLayer) -> Iterator[dict[str, Any]]:
         """Each case's leader, the neurons whose slope is not known there, and the weights."""
         one = scaled(network)
-        alpha, beta = slope_intervals(one.network, self.domain.stretched(one.stretch))
+        alpha, beta = slope_intervals(one.network, self.domain.stretched(one.point_exponent))
         beta[list(self.thin)] = alpha[list(self.thin)]
         beta[[neuron for neuron, _, _ in self.ties]] = alpha[[neuron for neuron, _, _ in self.ties]]
         unknown = np.flatnonzero(alpha != beta)
@@ -229,7 +229,7 @@ class _Problem:
     def of(cls, network: TwoLayer, domain: Domain) -> _Problem:
         """What all proofs share."""
         one = scaled(network)
-        slopes = np.stack(slope_intervals(one.network, domain.stretched(one.stretch)))
+        slopes = np.stack(slope_intervals(one.network, domain.stretched(one.point_exponent)))
         return cls(network, one, slopes, domain)
 
     @property
@@ -252,7 +252,7 @@ class _Problem:
 
     def restored(self, bound: float) -> float:
         """The bound in the units of the network given, rounded upwards."""
-        return verified.restored(bound, self.one.unit)
+        return verified.restored(bound, self.one.gradient_exponent)
 
 
 def _of_polynomial(problem: _Problem) -> Certificate:
@@ -350,4 +350,4 @@ def _by_crowds(problem: _Problem, before: Certificate) -> Certificate:
         return before
     crowd = (found.rho, found.kappa)
     cases = ((-1, unknown, found.weights),)
-    return replace(before, bound=bound, ties=(), thin=(), cases=cases, crowd=crowd, unit=problem.one.unit)
+    return replace(before, bound=bound, ties=(), thin=(), cases=cases, crowd=crowd, unit=problem.one.gradient_exponent)
