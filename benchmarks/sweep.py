@@ -42,7 +42,7 @@ from lawjax.sweep.run import SweepConfig, run
 from lawjax.sweep.store import device_name
 from lawjax.train.config import TrainingConfig
 from lawjax.train.model import NORM_EPSILON
-from lawjax.train.pack import DIVERGED_LOSS
+from lawjax.train.step import DIVERGED_LOSS
 
 EXPERIMENT_1 = Path(__file__).parents[1] / "experiments" / "experiment1.py"
 COMPILATION = "/jax/core/compile/backend_compile_duration"

@@ -1,12 +1,10 @@
 """Small sweeps for tests, and a program that runs one: python small_sweep.py OUT LOG CHECKPOINT_SECONDS SHARD.
 
-The program appends to LOG one line for each unit that it takes up again ("restored whole" or "restored compacted") and
-one for each call of `pack.advance` ("advance").
+The program appends to LOG one line for each event of the host loop ("began", "advanced", ...); for a work unit that it
+takes up again "restored whole" or "restored compacted".
 """
 
 import dataclasses
-import functools
-import operator
 import os
 import subprocess
 import sys
@@ -14,13 +12,11 @@ from pathlib import Path
 
 from polars.testing import assert_frame_equal
 
-import lawjax.sweep.run as sweep_run
 from lawjax import cli
-from lawjax.sweep import plan
+from lawjax.sweep.devices import CPU, StepRule
 from lawjax.sweep.grid import Grid
 from lawjax.sweep.measure import ProbeConfig
-from lawjax.sweep.run import SweepConfig, _UnitRun, run
-from lawjax.train import pack
+from lawjax.sweep.run import SweepConfig, run
 from lawjax.train.config import TrainingConfig
 
 PROBES = ProbeConfig(points=200, ascent_starts=4, ascent_steps=5)
@@ -32,14 +28,13 @@ CONFIG = SweepConfig(Grid((40, 60), (20,), (2, 20, 40), seeds=2), dataclasses.re
 # Wide networks fit at once and narrow ones never: beside them they keep a pack in motion until it is compacted.
 STUCK = SweepConfig(Grid((100,), (20, 40), (2, 100), seeds=3), TRAINING, dataclasses.replace(PROBES, brackets=False))
 
-# Assumptions that make a sweep look often and compact soon.
-DEVICE = dataclasses.replace(plan.DEVICES["cpu"], overhead=1e-6, compile_time=0.001, max_chunk=200)
-
-
-def assume(setitem, setattr_, **changes):
-    """Plan sweeps for DEVICE, with changes, and in the belief that narrow networks fit at once."""
-    setitem(plan.DEVICES, "cpu", dataclasses.replace(DEVICE, **changes))
-    setattr_(plan, "predicted_steps", lambda n, d, k, config: 0.5 * k)
+# Assumptions that make a sweep look often and compact soon, in the belief that networks fit in k/2 steps.
+HALF_THE_WIDTH = StepRule(
+    0.5, of_n=0.0, of_d=0.0, of_k=1.0, of_rate=0.0, of_batch=0.0, load=0.0, stalled=0.0, least=0.0
+)
+DEVICE = dataclasses.replace(
+    CPU, overhead=1e-6, compile_time=0.001, max_chunk=200, work_per_commit=0.0, steps=HALF_THE_WIDTH
+)
 
 
 def finished(base):
@@ -79,29 +74,30 @@ def finish(process, status=0):
     return errors
 
 
+def label(event):
+    """What an event is called in the log."""
+    if event.what == "restored":
+        return "restored whole" if event.state.shape == event.unit.shape else "restored compacted"
+    return event.what
+
+
 def main(out, log, checkpoint_seconds, shard):
-    assume(operator.setitem, setattr)
-    sweep_run._WORK_PER_COMMIT = 0.0
+    def observe(event):
+        with Path(log).open("a") as file:
+            file.write(f"{label(event)}\n")
 
-    def logged(function, line):
-        @functools.wraps(function)
-        def call(*arguments):
-            result = function(*arguments)
-            with Path(log).open("a") as file:
-                file.write(line(*arguments))
-            return result
-
-        return call
-
-    def restored(unit_run):
-        if unit_run.last_part is None:
-            return "began\n"
-        return "restored whole\n" if unit_run.shape == unit_run.unit.shape else "restored compacted\n"
-
-    _UnitRun._restore = logged(_UnitRun._restore, restored)
-    pack.advance = logged(pack.advance, lambda *_: "advance\n")
     index, shards = map(int, shard.split("/"))
-    cli.guarded(lambda: run(STUCK, out, (index, shards), float(checkpoint_seconds), progress=False))
+    cli.guarded(
+        lambda: run(
+            STUCK,
+            out,
+            (index, shards),
+            float(checkpoint_seconds),
+            progress=False,
+            on=DEVICE,
+            observers=(observe,),
+        )
+    )
 
 
 if __name__ == "__main__":

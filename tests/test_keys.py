@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lawjax import TrainingConfig, UserError, data, keys
-from lawjax.train import pack
+from lawjax.train.initial import initial_weights
 from lawjax.train.training import numerics
 
 
@@ -99,7 +99,7 @@ def drawn():
     found["keys"] = [list(words(one)) for one in (key, of_weights, keys.probe_key(12, 4, 5, 3))]
     for name, config in (("weights", TrainingConfig()), ("weights64", TrainingConfig(dtype="float64"))):
         with numerics(config):
-            found[name] = pack.initial_weights(of_weights, 4, 5, config)[0][0].tolist()
+            found[name] = initial_weights(of_weights, 4, 5, config)[0][0].tolist()
     return found
 
 
@@ -145,7 +145,7 @@ WHOLE = """
 import dataclasses, json, sys
 from pathlib import Path
 import numpy as np
-from lawjax import cli
+from lawjax.cli.construct import Construct
 from lawjax.train.config import TrainingConfig
 from lawjax.sweep.grid import Grid
 from lawjax.sweep.measure import BRACKETS, ProbeConfig
@@ -153,7 +153,7 @@ from lawjax.sweep.run import SweepConfig, run
 from test_keys import drawn
 
 folder = Path(sys.argv[1])
-cli.Construct("caps", folder / "f.npz", n=12, d=40, seed=3, data=folder / "d.npz")()
+Construct("caps", folder / "f.npz", n=12, d=40, seed=3, data=folder / "d.npz")()
 training, probes = TrainingConfig(step_limit=30, batch_size=8), ProbeConfig(20, 2, 3)
 table = run(SweepConfig(Grid((20,), (5,), (3,)), training, probes), folder / "run", progress=False)
 row, bounds = table.drop("seconds", *BRACKETS).row(0), table.select(BRACKETS).row(0)

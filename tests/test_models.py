@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lawjax import activations
-from lawjax.train.model import NORM_EPSILON, Pack, PaperNetwork, _product, fold, neuron_params, pack_params
+from lawjax.train.model import NORM_EPSILON, PackedNetworks, PaperNetwork, fold, network_params, packed_params, product
 
 N, D = 30, 4
-OWNER = np.array([1, 0, -1, 1, 2, 0, 0, -1], np.int32)
-HEADS = 3
+NETWORK_OF = np.array([1, 0, -1, 1, 2, 0, 0, -1], np.int32)
+NETWORKS = 3
 ROUNDING = 1e-12  # a few hundred float64 operations on numbers of order one
 
 
@@ -40,7 +40,8 @@ def numpy_network(x, kernel, scale, bias, readout, constant, activation="relu"):
 def random_params(seed=0, batch_norm=True, readout_bias=True):
     """Parameters of a pack, none of them at its initial value."""
     rng = np.random.default_rng(seed)
-    params = pack_params(rng.normal(size=(D, len(OWNER))), rng.normal(size=len(OWNER)), HEADS, batch_norm, readout_bias)
+    kernel, readout = rng.normal(size=(D, len(NETWORK_OF))), rng.normal(size=len(NETWORK_OF))
+    params = packed_params(kernel, readout, NETWORKS, batch_norm=batch_norm, readout_bias=readout_bias)
     return jax.tree.map(lambda leaf: leaf + 0.3 * rng.normal(size=leaf.shape), params)
 
 
@@ -63,21 +64,21 @@ def paper_outputs(network, x):
 
 @functools.partial(jax.jit, static_argnames=("batch_norm", "readout_bias", "centred", "activation"))
 def pack_outputs(
-    params, x, owner, count, moment=None, batch_norm=True, readout_bias=True, centred=True, activation="relu"
+    params, x, network_of, count, moment=None, batch_norm=True, readout_bias=True, centred=True, activation="relu"
 ):
-    module = Pack(owner.shape[0], HEADS, activation, batch_norm, readout_bias)
-    return module.apply({"params": params}, x, owner, count, moment, centred=centred)
+    module = PackedNetworks(network_of.shape[0], NETWORKS, activation, batch_norm, readout_bias)
+    return module.apply({"params": params}, x, network_of, count, moment, centred=centred)
 
 
-def outputs_by(path, params, x, owner=OWNER):
+def outputs_by(path, params, x, network_of=NETWORK_OF):
     """Outputs and health by one of the ways to take variances, for the same uncentred x."""
     centred = x - x.mean(0)
     count = np.float64(len(x))
     if path == "second moment":
-        return pack_outputs(params, centred, owner, count, centred.T @ centred / len(x))
+        return pack_outputs(params, centred, network_of, count, centred.T @ centred / len(x))
     if path == "activations":
-        return pack_outputs(params, centred, owner, count)
-    return pack_outputs(params, x, owner, count, centred=False)
+        return pack_outputs(params, centred, network_of, count)
+    return pack_outputs(params, x, network_of, count, centred=False)
 
 
 PATHS = ("second moment", "activations", "uncentred")
@@ -113,27 +114,27 @@ def test_the_paper_network_is_its_formula(dtype):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_each_head_of_a_pack_is_the_paper_network(path):
+def test_each_network_of_a_pack_is_the_paper_network(path):
     """On the points as they are: neither the centring nor the neurons of no network are seen."""
     params, x = random_params(), points()
     outputs, healthy = outputs_by(path, params, x)
     assert healthy.all()
-    for head in range(HEADS):
-        network = neuron_params(params, np.flatnonzero(head == OWNER), head, D)
-        np.testing.assert_allclose(outputs[:, head], paper_outputs(network, x), rtol=ROUNDING, atol=ROUNDING)
+    for i in range(NETWORKS):
+        network = network_params(params, np.flatnonzero(i == NETWORK_OF), i, D)
+        np.testing.assert_allclose(outputs[:, i], paper_outputs(network, x), rtol=ROUNDING, atol=ROUNDING)
         hidden = network["hidden"]
         expected = numpy_network(
             x, hidden["kernel"], hidden["scale"], hidden["bias"], network["readout"], network["readout_bias"]
         )
-        np.testing.assert_allclose(outputs[:, head], expected, rtol=ROUNDING, atol=ROUNDING)
+        np.testing.assert_allclose(outputs[:, i], expected, rtol=ROUNDING, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "abs", "softplus"])
 def test_activations_of_a_pack(activation):
     params, x = random_params(), points()
     centred = x - x.mean(0)
-    outputs, _ = pack_outputs(params, centred, OWNER, np.float64(N), activation=activation)
-    own = np.flatnonzero(OWNER == 0)
+    outputs, _ = pack_outputs(params, centred, NETWORK_OF, np.float64(N), activation=activation)
+    own = np.flatnonzero(NETWORK_OF == 0)
     hidden = {name: leaf[..., own] for name, leaf in params["hidden"].items()}
     expected = numpy_network(
         x,
@@ -149,13 +150,13 @@ def test_activations_of_a_pack(activation):
 
 def test_without_batch_norm_and_without_constant():
     params, x = random_params(batch_norm=False, readout_bias=False), points()
-    outputs, healthy = pack_outputs(params, x, OWNER, np.float64(N), batch_norm=False, readout_bias=False)
+    outputs, healthy = pack_outputs(params, x, NETWORK_OF, np.float64(N), batch_norm=False, readout_bias=False)
     assert healthy.all()
-    for head in range(HEADS):
-        own = head == OWNER
+    for i in range(NETWORKS):
+        own = i == NETWORK_OF
         pre = x @ params["hidden"]["kernel"][:, own] + params["hidden"]["bias"][own]
         expected = np.maximum(pre, 0) @ params["readout"][own]
-        np.testing.assert_allclose(outputs[:, head], expected, rtol=ROUNDING, atol=ROUNDING)
+        np.testing.assert_allclose(outputs[:, i], expected, rtol=ROUNDING, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("path", PATHS[:2])
@@ -167,26 +168,26 @@ def test_zero_rows_and_zero_columns_change_nothing(path):
     padded_x[:N, :D] = x
     padded = {**params, "hidden": {**params["hidden"]}}
     # Weights on padded coordinates meet zeros only, whatever they are.
-    padded["hidden"]["kernel"] = np.concatenate([params["hidden"]["kernel"], rng.normal(size=(2, len(OWNER)))])
+    padded["hidden"]["kernel"] = np.concatenate([params["hidden"]["kernel"], rng.normal(size=(2, len(NETWORK_OF)))])
     moments = [z.T @ z / N if path == "second moment" else None for z in (x, padded_x)]
-    outputs, _ = pack_outputs(params, x, OWNER, np.float64(N), moments[0])
-    wider, _ = pack_outputs(padded, padded_x, OWNER, np.float64(N), moments[1])
+    outputs, _ = pack_outputs(params, x, NETWORK_OF, np.float64(N), moments[0])
+    wider, _ = pack_outputs(padded, padded_x, NETWORK_OF, np.float64(N), moments[1])
     np.testing.assert_allclose(wider[:N], outputs, rtol=ROUNDING, atol=ROUNDING)
 
 
-@given(order=st.permutations(range(len(OWNER))), heads=st.permutations(range(HEADS)))
-def test_neurons_and_heads_have_no_order(order, heads):
+@given(order=st.permutations(range(len(NETWORK_OF))), networks=st.permutations(range(NETWORKS)))
+def test_neurons_and_networks_have_no_order(order, networks):
     params, x = random_params(), points()
     outputs, _ = outputs_by("activations", params, x)
-    order, heads = np.array(order), np.array(heads)
+    order, networks = np.array(order), np.array(networks)
     moved = {
         "hidden": {name: leaf[..., order] for name, leaf in params["hidden"].items()},
         "readout": params["readout"][order],
-        "readout_bias": params["readout_bias"][np.argsort(heads)],
+        "readout_bias": params["readout_bias"][np.argsort(networks)],
     }
-    owner = np.where(OWNER >= 0, heads[OWNER], -1)[order].astype(np.int32)
-    others, _ = outputs_by("activations", moved, x, owner)
-    np.testing.assert_allclose(others[:, heads], outputs, rtol=ROUNDING, atol=ROUNDING)
+    network_of = np.where(NETWORK_OF >= 0, networks[NETWORK_OF], -1)[order].astype(np.int32)
+    others, _ = outputs_by("activations", moved, x, network_of)
+    np.testing.assert_allclose(others[:, networks], outputs, rtol=ROUNDING, atol=ROUNDING)
 
 
 @given(scale=st.floats(0.5, 100.0), shift=st.floats(-10.0, 10.0))
@@ -207,7 +208,8 @@ def broken(params, leaf, value, index):
 @jax.jit
 def value_and_grads(params, x, y, moment):
     def total(p):
-        outputs, healthy = Pack(len(OWNER), HEADS).apply({"params": p}, x, OWNER, jnp.float64(N), moment)
+        module = PackedNetworks(len(NETWORK_OF), NETWORKS)
+        outputs, healthy = module.apply({"params": p}, x, NETWORK_OF, jnp.float64(N), moment)
         losses = ((outputs - y[:, None]) ** 2).mean(0)
         return losses.sum(), (outputs, losses, healthy)
 
@@ -225,7 +227,7 @@ def test_a_network_that_overflowed_is_reported_and_spoils_no_other(leaf, value, 
     params = random_params()
     (_, (outputs, _, healthy)), grads = value_and_grads(params, x, y, moment)
     assert healthy.all()
-    neuron = int(np.flatnonzero(OWNER == 1)[0])
+    neuron = int(np.flatnonzero(NETWORK_OF == 1)[0])
     bad = broken(params, leaf, value, 1 if leaf == "readout_bias" else neuron)
     (_, (bad_outputs, bad_losses, bad_healthy)), bad_grads = value_and_grads(bad, x, y, moment)
     assert bad_healthy[0] and bad_healthy[2]
@@ -234,7 +236,7 @@ def test_a_network_that_overflowed_is_reported_and_spoils_no_other(leaf, value, 
     if not np.isfinite(value) and leaf != "readout_bias":
         assert not bad_healthy[1]
     np.testing.assert_array_equal(bad_outputs[:, [0, 2]], outputs[:, [0, 2]])
-    others = (OWNER == 0) | (OWNER == 2)
+    others = (NETWORK_OF == 0) | (NETWORK_OF == 2)
     for name, grad in grads["hidden"].items():
         np.testing.assert_array_equal(bad_grads["hidden"][name][..., others], grad[..., others])
     np.testing.assert_array_equal(bad_grads["readout"][others], grads["readout"][others])
@@ -246,7 +248,7 @@ def test_the_product_and_its_gradients_at_any_width(d, neurons):
     """Few neurons in high dimension take another way through the gradient; 16 of 64 and 64 of 300 are the last."""
     rng = np.random.default_rng(d + neurons)
     x, kernel, cotangent = rng.normal(size=(40, d)), rng.normal(size=(d, neurons)), rng.normal(size=(40, neurons))
-    h, pull_back = jax.vjp(_product, x, kernel)
+    h, pull_back = jax.vjp(product, x, kernel)
     np.testing.assert_allclose(h, x @ kernel, rtol=1e-12, atol=1e-12)
     for found, expected in zip(pull_back(jnp.asarray(cotangent)), (cotangent @ kernel.T, x.T @ cotangent), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-11)
@@ -280,26 +282,26 @@ def test_the_folded_network_is_the_network_at_the_training_points(activation, ba
     outputs, _ = pack_outputs(
         params,
         x,
-        OWNER,
+        NETWORK_OF,
         np.float64(N),
         batch_norm=batch_norm,
         readout_bias=readout_bias,
         centred=False,
         activation=activation,
     )
-    for head in range(HEADS):
-        own = np.flatnonzero(head == OWNER)
-        network = fold(neuron_params(params, own, head, D), x, activation)
+    for i in range(NETWORKS):
+        own = np.flatnonzero(i == NETWORK_OF)
+        network = fold(network_params(params, own, i, D), x, activation)
         assert (network.n_neurons, network.dimension, network.activation.name) == (len(own), D, activation)
         assert all(leaf.dtype == np.float64 for leaf in jax.tree.leaves(network))
-        np.testing.assert_allclose(network(x), outputs[:, head], rtol=ROUNDING, atol=10 * ROUNDING)
+        np.testing.assert_allclose(network(x), outputs[:, i], rtol=ROUNDING, atol=10 * ROUNDING)
         if not readout_bias:
             assert network.c == 0
 
 
 def test_folding_the_paper_network():
     x = points()
-    network = neuron_params(random_params(), np.flatnonzero(OWNER == 0), 0, D)
+    network = network_params(random_params(), np.flatnonzero(NETWORK_OF == 0), 0, D)
     folded = fold(paper_variables(network)["params"], x)
     np.testing.assert_allclose(folded(x), paper_outputs(network, x), rtol=ROUNDING, atol=10 * ROUNDING)
 
@@ -307,7 +309,7 @@ def test_folding_the_paper_network():
 def test_folding_is_the_formula_at_any_point():
     """w = gamma w / s, b = beta - gamma mu / s with s = sqrt(sigma^2 + eps), away from the training points too."""
     x, elsewhere = points(), points(seed=7, n=11, offset=-3.0)
-    network = neuron_params(random_params(), np.flatnonzero(OWNER == 0), 0, D)
+    network = network_params(random_params(), np.flatnonzero(NETWORK_OF == 0), 0, D)
     hidden = network["hidden"]
     h = x @ hidden["kernel"]
     s = np.sqrt(h.var(0) + NORM_EPSILON)
@@ -319,7 +321,7 @@ def test_folding_is_the_formula_at_any_point():
 def test_folding_keeps_the_precision_of_the_parameters():
     x = points().astype(np.float32)
     params = jax.tree.map(lambda leaf: leaf.astype(np.float32), random_params())
-    network = neuron_params(params, np.flatnonzero(OWNER == 0), 0, D)
+    network = network_params(params, np.flatnonzero(NETWORK_OF == 0), 0, D)
     single = fold(network, x)
     double = fold(jax.tree.map(lambda leaf: leaf.astype(np.float64), network), x.astype(np.float64))
     for one, other in zip(jax.tree.leaves(single), jax.tree.leaves(double), strict=True):
@@ -330,7 +332,7 @@ def test_folding_keeps_the_precision_of_the_parameters():
 def test_padded_coordinates_are_left_behind():
     params = random_params()
     padded = {**params, "hidden": {**params["hidden"]}}
-    padded["hidden"]["kernel"] = np.concatenate([params["hidden"]["kernel"], np.full((3, len(OWNER)), 7.0)])
-    own = np.flatnonzero(OWNER == 1)
-    one, other = neuron_params(params, own, 1, D), neuron_params(padded, own, 1, D)
+    padded["hidden"]["kernel"] = np.concatenate([params["hidden"]["kernel"], np.full((3, len(NETWORK_OF)), 7.0)])
+    own = np.flatnonzero(NETWORK_OF == 1)
+    one, other = network_params(params, own, 1, D), network_params(padded, own, 1, D)
     jax.tree.map(np.testing.assert_array_equal, one, other)

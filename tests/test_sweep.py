@@ -19,20 +19,23 @@ import small_sweep
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from small_sweep import CONFIG, PROBES, STUCK, TRAINING, assert_one_sentence, assert_same_tables
+from small_sweep import CONFIG, DEVICE, PROBES, STUCK, TRAINING, assert_one_sentence, assert_same_tables
 
 from lawjax import UserError, data, keys, loss_curve
 from lawjax.errors import Stopped
 from lawjax.lipschitz import max_random_gradient
 from lawjax.network import TwoLayer
-from lawjax.sweep import checkpoints, plan
+from lawjax.sweep import checkpoints
 from lawjax.sweep.brackets import bracket_run
+from lawjax.sweep.devices import CPU
 from lawjax.sweep.grid import WIDTH_RULES, CapacityGrid, Grid, NetworkId, WidthRuleGrid, grid_of
 from lawjax.sweep.measure import BRACKETS, COLUMNS, measure
-from lawjax.sweep.run import SweepConfig, _UnitRun, dataset, retrain, run
+from lawjax.sweep.plan import plan
+from lawjax.sweep.run import SweepConfig, dataset, retrain, run
 from lawjax.sweep.store import SCHEMA, Store, write_table
 from lawjax.train import pack, training
-from lawjax.train.pack import PackShape
+from lawjax.train.initial import initial_weights
+from lawjax.train.slots import PackShape, empty
 
 SIZES = st.lists(st.integers(1, 30), min_size=1, max_size=4).map(tuple)
 
@@ -226,10 +229,13 @@ def test_data_sets_are_shared_between_widths_and_differ_between_seeds():
     np.testing.assert_array_equal(first.y, again.y)
 
 
-def test_running_again_returns_the_same_table_and_trains_nothing(finished, table, monkeypatch):
-    monkeypatch.setattr(pack, "advance", lambda *_: pytest.fail("a finished run was trained again"))
+def trained_again(event):
+    pytest.fail(f"What is finished was taken up again: {event.what}.")
+
+
+def test_running_again_returns_the_same_table_and_trains_nothing(finished, table):
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
-    again = run(CONFIG, finished, progress=False)
+    again = run(CONFIG, finished, progress=False, observers=(trained_again,))
     assert_frame_equal(again, table, check_exact=True)
     lock = Store(finished).paths.lock.name
     after = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
@@ -240,13 +246,13 @@ def test_a_sweeps_network_starts_from_the_bits_that_it_starts_from_alone():
     widths, name = (2, 20, 40), NetworkId(60, 20, 20, 1)
     points, key = dataset(60, 20, 1, CONFIG), training.key_data(keys.weights_key(60, 20, 1))
     with training.numerics(CONFIG.training):
-        lanes = pack.empty(PackShape(2, 70, 25, 80, 3), CONFIG.training)
-        lanes = jax.device_get(pack.fill(lanes, 1, points, widths, key, CONFIG.training))
+        slots = empty(PackShape(2, 70, 25, 80, 3), CONFIG.training)
+        slots = jax.device_get(pack.fill(slots, 1, points, widths, key, CONFIG.training))
         alone = jax.random.fold_in(keys.weights_key(*name[:2], name.seed), name.k)
-        kernel, readout = pack.initial_weights(alone, 20, 20, CONFIG.training)
-    own = lanes.owner[1] == widths.index(20)
-    np.testing.assert_array_equal(lanes.params["hidden"]["kernel"][1][:20, own], kernel)
-    np.testing.assert_array_equal(lanes.params["readout"][1][own], readout)
+        kernel, readout = initial_weights(alone, 20, 20, CONFIG.training)
+    own = slots.network_of[1] == widths.index(20)
+    np.testing.assert_array_equal(slots.params["hidden"]["kernel"][1][:20, own], kernel)
+    np.testing.assert_array_equal(slots.params["readout"][1][own], readout)
     # The loss before the first step, from these weights and PaperNetwork's definition in float64.
     x, y = (np.asarray(part, np.float64) for part in points)
     h = x @ kernel.astype(np.float64)
@@ -338,25 +344,19 @@ class Disk:
     """Every write of a commit passes here; after `budget` more of them none is carried out."""
 
     def __init__(self, monkeypatch):
-        self.budget, self.writes, self.restored = math.inf, [], []
-        monkeypatch.setattr("lawjax.sweep.run._WORK_PER_COMMIT", 0.0)  # store the pack after every chunk
+        self.budget, self.writes, self.events = math.inf, [], set()
         self._lock = threading.Lock()
-        for owner, name in (
+        for place, name in (
             (checkpoints, "save_networks"),
             (checkpoints, "save_arrays"),
             (checkpoints, "remove"),
             (pl.DataFrame, "write_parquet"),
             (os, "replace"),
         ):
-            monkeypatch.setattr(owner, name, self._counted(getattr(owner, name), name))
-        restore = _UnitRun._restore
+            monkeypatch.setattr(place, name, self._counted(getattr(place, name), name))
 
-        def restored(unit_run):
-            restore(unit_run)
-            if unit_run.last_part is not None:
-                self.restored.append("whole" if unit_run.shape == unit_run.unit.shape else "compacted")
-
-        monkeypatch.setattr(_UnitRun, "_restore", restored)
+    def observe(self, event):
+        self.events.add(small_sweep.label(event))
 
     def _counted(self, write, name):
         def counted(*arguments, **options):
@@ -374,8 +374,8 @@ class Disk:
 
 
 STOPPED = {
-    "one lane, compacted": (TRAINING, 0.0, 2),
-    "two lanes, refilled": (TRAINING, 5e6, 3),
+    "one slot, compacted": (TRAINING, 0.0, 2),
+    "two slots, refilled": (TRAINING, 5e6, 3),
     "mini-batches": (dataclasses.replace(TRAINING, batch_size=40), 0.0, 2),
     "sgd with momentum": (
         dataclasses.replace(TRAINING, optimizer="sgd", optimizer_options=(("momentum", 0.9),)),
@@ -396,13 +396,13 @@ def stored_files(root):
 def test_stopped_between_any_two_writes_a_run_goes_on_to_the_same_table(tmp_path, monkeypatch, case):
     training_config, saturating, seeds = STOPPED[case]
     training_config = dataclasses.replace(training_config, step_limit=1500)
-    small_sweep.assume(monkeypatch.setitem, monkeypatch.setattr, max_chunk=120, saturating=saturating, workers=1)
+    on = dataclasses.replace(DEVICE, max_chunk=120, saturating=saturating, workers=1)
     config = dataclasses.replace(STUCK, grid=Grid((100,), (40,), (2, 100), seeds), training=training_config)
-    units = plan.plan(config.grid.networks(), config.training, jax.default_backend())
-    assert [(len(unit.groups), unit.shape.lanes, unit.shape.heads) for unit in units] == [
+    units = plan(config.grid.networks(), config.training, on)
+    assert [(len(unit.jobs), unit.shape.slots, unit.shape.networks) for unit in units] == [
         (seeds, 2 if saturating else 1, 2)
     ]
-    whole = run(config, tmp_path / "whole", progress=False)
+    whole = run(config, tmp_path / "whole", progress=False, on=on)
     assert_asked(whole, config)
     if "compacted" in case:
         assert set(whole.filter(k=2)["status"]) == {"step limit"}
@@ -412,7 +412,7 @@ def test_stopped_between_any_two_writes_a_run_goes_on_to_the_same_table(tmp_path
     while True:
         disk.budget = int(rng.integers(1, 10))
         try:
-            table = run(config, root, checkpoint_seconds=0.0, progress=False)
+            table = run(config, root, checkpoint_seconds=0.0, progress=False, on=on, observers=(disk.observe,))
             break
         except Killed:
             kills += 1
@@ -422,9 +422,9 @@ def test_stopped_between_any_two_writes_a_run_goes_on_to_the_same_table(tmp_path
         found = identities(Store(root).table())
         assert len(set(found)) == len(found)
         before = stored
-    assert kills >= 3 and "whole" in disk.restored
+    assert kills >= 3 and "restored whole" in disk.events
     if "compacted" in case:
-        assert "compacted" in disk.restored
+        assert "restored compacted" in disk.events
     assert_same_tables(table, whole)
     assert {before[path] == stored_files(root)[path] for path in before} == {True}
     paths = Store(root).paths
@@ -440,7 +440,7 @@ def test_stopped_between_any_two_writes_a_run_goes_on_to_the_same_table(tmp_path
 
 
 def test_a_unit_whose_pack_in_flight_is_lost_is_trained_for_what_it_lacks(tmp_path, monkeypatch):
-    small_sweep.assume(monkeypatch.setitem, monkeypatch.setattr, max_chunk=120, workers=1)
+    on = dataclasses.replace(DEVICE, max_chunk=120, workers=1)
     config = dataclasses.replace(
         STUCK, grid=Grid((100,), (40,), (2, 100), 2), training=dataclasses.replace(TRAINING, step_limit=1500)
     )
@@ -449,11 +449,11 @@ def test_a_unit_whose_pack_in_flight_is_lost_is_trained_for_what_it_lacks(tmp_pa
         commits += 1
         disk.budget = 5 * commits
         with pytest.raises(Killed):
-            run(config, tmp_path, checkpoint_seconds=0.0, progress=False)
+            run(config, tmp_path, checkpoint_seconds=0.0, progress=False, on=on)
     disk.budget = math.inf
     before = Store(tmp_path).table()
     checkpoints.remove(list(Store(tmp_path).paths.in_flight.iterdir()))
-    table = run(config, tmp_path, checkpoint_seconds=0.0, progress=False)
+    table = run(config, tmp_path, checkpoint_seconds=0.0, progress=False, on=on)
     assert_asked(table, config)
     assert_frame_equal(table.join(before, on=["n", "d", "k", "seed"], how="semi"), before, check_exact=True)
 
@@ -555,23 +555,37 @@ def test_ctrl_c_stores_what_is_in_training_and_says_so_in_one_sentence(whole):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_going_on_is_promised_only_where_everything_was_stored(tmp_path, monkeypatch, times):
+def test_going_on_is_promised_only_where_everything_was_stored(tmp_path, times):
     """The first Ctrl-C waits until what is in training is stored, a second one does not."""
+    began, noticed, stored = threading.Event(), threading.Event(), threading.Event()
 
-    def interrupted(self, stop):
-        time.sleep(0.5)  # until the main thread waits for this one
+    def notice(*_):
+        noticed.set()
+        raise KeyboardInterrupt
+
+    def interrupt(event):
+        if event.what == "stored":
+            stored.set()
+        if event.what != "advanced" or began.is_set():
+            return
+        began.set()
         _thread.interrupt_main()
-        stop.wait()
+        noticed.wait()
+        time.sleep(0.5)  # until the main thread waits for this one
         if times == 2:
             _thread.interrupt_main()
             time.sleep(1.0)
 
-    monkeypatch.setattr(_UnitRun, "run", interrupted)
-    one_worker = dataclasses.replace(plan.DEVICES["cpu"], workers=1)
-    monkeypatch.setitem(plan.DEVICES, jax.default_backend(), one_worker)
-    with pytest.raises(KeyboardInterrupt) as stopped:
-        run(CONFIG, tmp_path, progress=False)
+    handler = signal.signal(signal.SIGINT, notice)
+    try:
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            run(CONFIG, tmp_path, progress=False, on=dataclasses.replace(CPU, workers=1), observers=(interrupt,))
+        assert stored.is_set() == (times == 1)
+        assert stored.wait(60)  # the thread goes on, as long as the process does
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert (stopped.type is Stopped) == (times == 1)
+    assert list(Store(tmp_path).paths.in_flight.glob("part-*"))
 
 
 def test_brackets_promise_to_go_on_only_where_some_were_stored(tmp_path, finished, monkeypatch):
@@ -597,20 +611,19 @@ def test_brackets_promise_to_go_on_only_where_some_were_stored(tmp_path, finishe
 # Shards
 
 
-def test_two_shards_one_after_the_other_are_the_whole_table(tmp_path, monkeypatch):
+def test_two_shards_one_after_the_other_are_the_whole_table(tmp_path):
     # With compiling for free, every (n, widths) is a unit of its own, so that both shards have some.
-    free = dataclasses.replace(plan.DEVICES["cpu"], compile_time=0.0)
-    monkeypatch.setitem(plan.DEVICES, jax.default_backend(), free)
-    assert len(plan.plan(CONFIG.grid.networks(), CONFIG.training, jax.default_backend())) >= 2
-    whole = run(CONFIG, tmp_path / "whole", progress=False)
-    first = run(CONFIG, tmp_path / "shards", (1, 2), progress=False)
+    free = dataclasses.replace(CPU, compile_time=0.0)
+    assert len(plan(CONFIG.grid.networks(), CONFIG.training, free)) >= 2
+    whole = run(CONFIG, tmp_path / "whole", progress=False, on=free)
+    first = run(CONFIG, tmp_path / "shards", (1, 2), progress=False, on=free)
     assert 0 < len(first) < len(whole)
-    both = run(CONFIG, tmp_path / "shards", (2, 2), progress=False)
+    both = run(CONFIG, tmp_path / "shards", (2, 2), progress=False, on=free)
     assert_asked(both, CONFIG)
     assert_same_tables(both, whole)
     assert_same_tables(first, whole.join(first, on=["n", "d", "k", "seed"], how="semi"))
-    monkeypatch.setattr(pack, "advance", lambda *_: pytest.fail("a finished shard was trained again"))
-    assert_frame_equal(run(CONFIG, tmp_path / "shards", progress=False), both, check_exact=True)
+    again = run(CONFIG, tmp_path / "shards", progress=False, on=free, observers=(trained_again,))
+    assert_frame_equal(again, both, check_exact=True)
 
 
 def test_two_shards_at_once_are_the_whole_table(whole):

@@ -13,8 +13,9 @@ from lawjax.errors import UserError
 from lawjax.train import pack, training
 from lawjax.train.config import OPTIMIZERS as KNOWN
 from lawjax.train.config import TrainingConfig, mixes_coordinates, optimizer
+from lawjax.train.initial import initial_weights
 from lawjax.train.model import NORM_EPSILON
-from lawjax.train.pack import PackShape, Status
+from lawjax.train.slots import PackShape, Status, empty
 from lawjax.train.training import loss_curve, memorize
 
 N, D, K = 40, 8, 16
@@ -34,7 +35,7 @@ def points(n=N, d=D, seed=0):
 def initial_params(d, k, key, config):
     """The parameters `memorize` starts the network of width k from, in float64."""
     with training.numerics(config):
-        kernel, readout = pack.initial_weights(jax.random.fold_in(key, k), d, k, config)
+        kernel, readout = initial_weights(jax.random.fold_in(key, k), d, k, config)
     zeros = np.zeros(k)
     params = {"kernel": kernel, "scale": zeros + 1, "bias": zeros, "readout": readout, "constant": np.zeros(())}
     return {name: np.asarray(value, np.float64) for name, value in params.items()}
@@ -309,22 +310,22 @@ def test_one_shape_compiles_once():
     """Every mix of widths, every number of points and every dimension that a shape has room for."""
     config = TrainingConfig(learning_rate=1e-2, step_limit=41)  # a configuration of its own: not compiled before
 
-    def fill_and_train(lanes, dataset, widths):
+    def fill_and_train(slots, dataset, widths):
         with training.numerics(config):
-            lanes = pack.fill(lanes, 0, dataset, widths, training.key_data(KEY), config)
-            lanes = pack.advance(lanes, np.int32(50), config)
-            training.harvest(lanes, 0, dataset, range(len(widths)), config)
-        return lanes
+            slots = pack.fill(slots, 0, dataset, widths, training.key_data(KEY), config)
+            slots = pack.advance(slots, np.int32(50), config)
+            training.harvest(slots, 0, dataset, range(len(widths)), config)
+        return slots
 
     COMPILED.clear()
-    lanes = pack.empty(PackShape(1, N, D, 30, 4), config)
-    lanes = fill_and_train(lanes, points(), (3, 7))
+    slots = empty(PackShape(1, N, D, 30, 4), config)
+    slots = fill_and_train(slots, points(), (3, 7))
     assert sum("advance" in name for name in COMPILED) == 1
     COMPILED.clear()
     for widths in [(4, 5, 6, 7), (30,), (2, 1), (16, 14)]:
-        lanes = fill_and_train(lanes, points(), widths)
+        slots = fill_and_train(slots, points(), widths)
     assert COMPILED == []
-    lanes = fill_and_train(lanes, points(30, 5), (9, 12))
+    slots = fill_and_train(slots, points(30, 5), (9, 12))
     assert not [name for name in COMPILED if "advance" in name]
 
 

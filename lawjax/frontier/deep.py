@@ -34,7 +34,7 @@ from lawjax.frontier.selection import selected
 from lawjax.frontier.shallow import Floats, Params
 from lawjax.frontier.starts import random_starts
 from lawjax.lipschitz import certify
-from lawjax.lipschitz.upper.certificate import least_proved
+from lawjax.lipschitz.upper.proofs import least_proved
 from lawjax.lipschitz.verified import spectral_norm, up
 from lawjax.network import TwoLayer
 

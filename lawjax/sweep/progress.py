@@ -7,13 +7,22 @@ import time
 
 from tqdm import tqdm
 
-from lawjax.sweep.plan import Unit
+from lawjax.sweep.loop import Event
 
 
 class Progress:
-    """A bar that counts networks, with the time left predicted from the plan's costs."""
+    """A bar that counts networks, with the time left predicted from the plan's costs; an observer of the host loop."""
 
-    def __init__(self, total: int, done: int, fitted: int, cost: float, disabled: bool):
+    def __init__(self, total: int, done: int, fitted: int, cost: float, *, disabled: bool):
+        """A bar at its start.
+
+        Args:
+            total: networks asked for.
+            done: networks stored already.
+            fitted: how many of these fit.
+            cost: predicted seconds of the work that is left.
+            disabled: whether to show nothing.
+        """
         self._bar = tqdm(
             total=total,
             initial=done,
@@ -23,7 +32,7 @@ class Progress:
             bar_format="{desc}{n_fmt}/{total_fmt} networks |{bar}| {rate_fmt}, {elapsed} gone{postfix}",
         )
         self._fitted, self._cost, self._start = fitted, max(cost, 1e-9), time.monotonic()
-        self._spent: dict[str, float] = {}  # predicted cost of what is done, by unit
+        self._spent: dict[str, float] = {}  # predicted cost of what is done, by work unit
         self._lock = threading.Lock()
 
     def __enter__(self) -> Progress:
@@ -32,13 +41,15 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def update(self, unit: Unit, share: float, networks: int = 0, fitted: int = 0) -> None:
-        """Count networks that ended, and take note of the share of a unit that is done."""
+    def __call__(self, event: Event) -> None:
+        """Count networks that ended, and take note of the share of a work unit that is done."""
+        if event.what not in ("advanced", "measured"):
+            return
         with self._lock:
-            self._fitted += fitted
-            self._spent[unit.name] = min(share, 1.0) * unit.cost
+            self._fitted += event.ended is not None and event.ended.result.fitted
+            self._spent[event.unit.name] = min(event.share, 1.0) * event.unit.cost
             done = min(sum(self._spent.values()) / self._cost, 1.0)
             gone = time.monotonic() - self._start
             left = f"about {tqdm.format_interval(gone * (1 - done) / done)} left" if done > 0.01 else "starting"
-            self._bar.set_postfix_str(f"{self._fitted} fitted, {left}", refresh=not networks)
-            self._bar.update(networks)
+            self._bar.set_postfix_str(f"{self._fitted} fitted, {left}", refresh=event.ended is None)
+            self._bar.update(event.ended is not None)

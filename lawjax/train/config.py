@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Float
 
 from lawjax import activations, arguments
 from lawjax.errors import UserError
@@ -45,7 +46,8 @@ class TrainingConfig:
         readout_scale: standard deviation of the initial a_l in units of 1/sqrt(k).
         batch_norm: batch normalisation before psi; without it, the hidden layer has biases instead.
         readout_bias: whether f has an output constant c.
-        activation: identity, relu, leaky_relu, abs, tanh, softplus, gelu, power:p or polynomial:c0,c1,...
+        activation: identity, relu, leaky_relu, abs, relu6, hard_tanh, tanh, sigmoid, softplus, silu, elu, gelu,
+            gelu:tanh, leaky_relu:slope, power:p or polynomial:c0,c1,...
         dtype: "float32" or "float64".
     """
 
@@ -82,7 +84,7 @@ def _is_option(pair: Any) -> bool:
     return isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
 
 
-def optimizer(config: TrainingConfig) -> Any:
+def optimizer(config: TrainingConfig) -> optax.GradientTransformation:
     """The optax optimiser of a configuration.
 
     Raises:
@@ -97,7 +99,7 @@ def optimizer(config: TrainingConfig) -> Any:
 
 
 @functools.cache
-def _optimizer(name: str, learning_rate: float, options: tuple[tuple[str, float], ...]) -> Any:
+def _optimizer(name: str, learning_rate: float, options: tuple[tuple[str, float], ...]) -> optax.GradientTransformation:
     factory = getattr(optax, name, None) if isinstance(name, str) else None
     if not callable(factory):
         raise UserError(f"optax has no optimiser {arguments.shown(name)}; use one of {', '.join(OPTIMIZERS)}.")
@@ -120,7 +122,7 @@ def _optimizer(name: str, learning_rate: float, options: tuple[tuple[str, float]
     return made
 
 
-def mixes_coordinates(tx: Any) -> bool:
+def mixes_coordinates(tx: optax.GradientTransformation) -> bool:
     """Whether an optimiser moves a coordinate in another way beside others than alone."""
     # As the last of a matrix that is large enough for optimisers that factorise such.
     among_others = np.random.default_rng(0).uniform(0.5, 2.0, (128, 128))
@@ -129,7 +131,7 @@ def mixes_coordinates(tx: Any) -> bool:
     return not np.allclose(ends[0], ends[1], rtol=1e-4, atol=0)
 
 
-def _lenient(tx: Any) -> optax.GradientTransformation:
+def _lenient(tx: optax.GradientTransformation) -> optax.GradientTransformation:
     """The same optimiser for callers who asked JAX for strict promotion: optax raises floats to integer powers."""
 
     def update(updates: Any, state: Any, params: Any = None) -> Any:
@@ -139,7 +141,7 @@ def _lenient(tx: Any) -> optax.GradientTransformation:
     return optax.GradientTransformation(tx.init, update)
 
 
-def _two_updates(tx: Any, start: np.ndarray) -> np.ndarray:
+def _two_updates(tx: optax.GradientTransformation, start: Float[np.ndarray, "i j"]) -> Float[np.ndarray, "i j"]:
     """The sum of two updates from `start`."""
     params = jnp.asarray(start, jnp.float32)
     state, total = tx.init(params), jnp.zeros_like(params)

@@ -1,4 +1,4 @@
-"""The paper's network as Flax modules: one alone, and a pack of many side by side; and folding to `TwoLayer`.
+"""The paper's network as Flax modules: one alone, and many side by side; and folding to `TwoLayer`.
 
 Section 5: "k ReLU units and batch normalization between the linear layer and ReLU layer". Batch norm is a function of
 the training set here: its statistics are those of all n points (or of the mini-batch), and `fold` moves them into the
@@ -14,13 +14,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from lawjax import activations
 from lawjax.network import TwoLayer
 from lawjax.standard import standard_form
 
-Array = Any
-Params = Mapping[str, Any]
+AnyArray = Array | np.ndarray
+Params = Mapping[str, PyTree[Float[AnyArray, "..."]]]
 NORM_EPSILON = 1e-5
 
 
@@ -40,7 +41,7 @@ class PaperNetwork(nn.Module):
     activation: str = "relu"
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[AnyArray, "n d"]) -> Float[Array, " n"]:
         """f(x) at the rows of x (n, d), normalised over these rows; shape (n,)."""
         h = nn.Dense(self.width, use_bias=False, name="hidden")(x)
         # Without fast variance: E[h^2] - E[h]^2 cancels where the mean of h is large.
@@ -48,24 +49,29 @@ class PaperNetwork(nn.Module):
         return nn.Dense(1, name="readout")(activations.get(self.activation)(h))[:, 0]
 
 
-def _affine(x: Array, kernel: Array, bias: Array) -> Array:
+def _affine(
+    x: Float[AnyArray, "n d"], kernel: Float[AnyArray, "d K"], bias: Float[AnyArray, " K"]
+) -> Float[Array, "n K"]:
     """x @ kernel + bias as one product, so that the gradient of the bias costs no pass of its own over (n, K)."""
     ones = jnp.ones((x.shape[0], 1), x.dtype)
     return jnp.concatenate([x, ones], 1) @ jnp.concatenate([kernel, bias[None, :]], 0)
 
 
-_NARROW = 64
+def product(x: Float[AnyArray, "n d"], kernel: Float[AnyArray, "d K"], narrow: int = 64) -> Float[AnyArray, "n K"]:
+    """x @ kernel; for few neurons its gradient is taken as g'x and not x'g, up to three times faster on CPUs.
 
-
-def _product(x: Array, kernel: Array) -> Array:
-    """x @ kernel; for few neurons its gradient is taken as g'x and not x'g, up to three times faster on CPUs."""
-    if kernel.shape[1] > min(_NARROW, x.shape[1] // 4):
+    Args:
+        x: the points.
+        kernel: the weights.
+        narrow: K up to which neurons are few, if it is at most d/4, too.
+    """
+    if kernel.shape[1] > min(narrow, x.shape[1] // 4):
         return x @ kernel
     return x @ jax.lax.optimization_barrier(kernel.T).T  # without the barrier, XLA would turn it round again
 
 
 class _Hidden(nn.Module):
-    """The hidden layer of a pack: kernel (d, K), then batch norm or a bias.
+    """The hidden layer of `PackedNetworks`: kernel (d, K), then batch norm or a bias.
 
     Returns (n, K), and (K,) a sum over each neuron's weights, which is finite only where they all are.
     """
@@ -74,7 +80,14 @@ class _Hidden(nn.Module):
     batch_norm: bool
 
     @nn.compact
-    def __call__(self, x: Array, count: Array, second_moment: Array | None, centred: bool) -> tuple[Array, Array]:
+    def __call__(
+        self,
+        x: Float[AnyArray, "n d"],
+        count: Float[AnyArray, ""],
+        second_moment: Float[AnyArray, "d d"] | None,
+        *,
+        centred: bool,
+    ) -> tuple[Float[AnyArray, "n K"], Float[AnyArray, " K"]]:
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[1], self.neurons), x.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.neurons,), x.dtype)
         if not self.batch_norm:
@@ -84,7 +97,7 @@ class _Hidden(nn.Module):
             variance = ((second_moment @ kernel) * kernel).sum(0)
             gain = scale * jax.lax.rsqrt(variance + NORM_EPSILON)
             return _affine(x, kernel * gain[None, :], bias), variance + scale + bias
-        h = _product(x, kernel)
+        h = product(x, kernel)
         if not centred:
             h = h - h.mean(0, keepdims=True)
         variance = (h * h).sum(0) / count
@@ -92,35 +105,41 @@ class _Hidden(nn.Module):
         return h * gain[None, :] + bias[None, :], variance + scale + bias
 
 
-class Pack(nn.Module):
+class PackedNetworks(nn.Module):
     """M networks of any widths side by side in one hidden layer of K neurons, on one data set.
 
-    Which network a neuron belongs to is data (`owner`), not structure, so one compiled program serves every mix of
-    widths. Neurons of no network have owner -1. Rows of zeros in x (padding) change nothing, since x is centred.
+    Which network a neuron belongs to is data (`network_of`), not structure, so one compiled program serves every mix of
+    widths. Neurons of no network have -1 there. Rows of zeros in x (padding) change nothing, since x is centred.
 
     Attributes:
         neurons: K.
-        heads: M.
+        networks: M.
         activation: name of psi.
         batch_norm: whether the hidden layer is normalised; without it, it has biases.
         readout_bias: whether f has the constant c.
     """
 
     neurons: int
-    heads: int
+    networks: int
     activation: str = "relu"
     batch_norm: bool = True
     readout_bias: bool = True
 
     @nn.compact
     def __call__(
-        self, x: Array, owner: Array, count: Array, second_moment: Array | None = None, centred: bool = True
-    ) -> tuple[Array, Array]:
+        self,
+        x: Float[AnyArray, "n d"],
+        network_of: Int[AnyArray, " K"],
+        count: Float[AnyArray, ""],
+        second_moment: Float[AnyArray, "d d"] | None = None,
+        *,
+        centred: bool = True,
+    ) -> tuple[Float[Array, "n M"], Bool[Array, " M"]]:
         """All networks at all points.
 
         Args:
             x: (n, d), centred over the data set if `centred` (batch norm then needs no mean), zero rows as padding.
-            owner: (K,), the network each neuron belongs to, -1 for none.
+            network_of: (K,), the network each neuron belongs to, -1 for none.
             count: (), the number of true rows of x.
             second_moment: (d, d), x'x/n; if given, variances are computed from it in weight space, which is faster for
                 d well below n and the same function.
@@ -131,46 +150,58 @@ class Pack(nn.Module):
             neurons and outputs are switched off, so that they cannot spoil the networks beside them: infinity times the
             zeros between networks would, also in the gradients.
         """
-        h, size = _Hidden(self.neurons, self.batch_norm, name="hidden")(x, count, second_moment, centred)
+        h, size = _Hidden(self.neurons, self.batch_norm, name="hidden")(x, count, second_moment, centred=centred)
         readout = self.param("readout", nn.initializers.normal(1.0), (self.neurons,), x.dtype)
         hidden = activations.get(self.activation)(h)
         hidden = jnp.where(jnp.isfinite(hidden), hidden, jnp.zeros_like(hidden))
-        membership = jnp.arange(self.heads, dtype=owner.dtype)[:, None] == owner[None, :]
+        membership = jnp.arange(self.networks, dtype=network_of.dtype)[:, None] == network_of[None, :]
         # (M, K) and not its transpose: XLA's product for the gradient is then several times faster on CPUs.
         readouts = jnp.where(membership, readout[None, :], jnp.zeros_like(readout)[None, :])
         outputs = hidden @ readouts.T
         if self.readout_bias:
-            outputs = outputs + self.param("readout_bias", nn.initializers.zeros, (self.heads,), x.dtype)[None, :]
+            outputs = outputs + self.param("readout_bias", nn.initializers.zeros, (self.networks,), x.dtype)[None, :]
         broken = ~(jnp.isfinite(size) & jnp.isfinite(readout))
         whole = jnp.abs(outputs) < float(jnp.finfo(x.dtype).max) ** 0.5
         return jnp.where(whole, outputs, jnp.zeros_like(outputs)), whole.all(0) & ~(membership & broken[None, :]).any(1)
 
 
-def pack_params(
-    kernel: Array, readout: Array, heads: int, batch_norm: bool = True, readout_bias: bool = True
+def packed_params(
+    kernel: Float[AnyArray, "d K"],
+    readout: Float[AnyArray, " K"],
+    networks: int,
+    *,
+    batch_norm: bool = True,
+    readout_bias: bool = True,
 ) -> dict[str, Any]:
-    """The parameters of a `Pack` at initialisation, from kernel (d, K) and readout (K,): unit scales, zero biases."""
+    """Parameters of `PackedNetworks` at initialisation, from kernel and read-outs: unit scales, zero biases."""
     xp = np if isinstance(readout, np.ndarray) else jnp
     hidden = {"kernel": kernel, "bias": xp.zeros_like(readout)}
     if batch_norm:
         hidden["scale"] = xp.ones_like(readout)
-    params = {"hidden": hidden, "readout": readout}
+    params: dict[str, Any] = {"hidden": hidden, "readout": readout}
     if readout_bias:
-        params["readout_bias"] = xp.zeros((heads,), readout.dtype)
+        params["readout_bias"] = xp.zeros((networks,), readout.dtype)
     return params
 
 
-def neuron_params(params: Params, neurons: Array, head: int, dimension: int) -> dict[str, Any]:
-    """One network's part of a pack's parameters: the columns `neurons`, the constant of `head`, `dimension` rows."""
+def network_params(params: Params, neurons: Int[np.ndarray, " k"], network: int, dimension: int) -> dict[str, Any]:
+    """One network's part of `PackedNetworks`' parameters, on the host.
+
+    Args:
+        params: of all M networks.
+        neurons: the places of its neurons among all K.
+        network: its place among the M, for its constant.
+        dimension: rows of the kernel that are not padding.
+    """
     part = {name: np.asarray(value)[..., neurons] for name, value in params["hidden"].items()}
     part["kernel"] = part["kernel"][:dimension]
-    network = {"hidden": part, "readout": np.asarray(params["readout"])[neurons]}
+    own = {"hidden": part, "readout": np.asarray(params["readout"])[neurons]}
     if "readout_bias" in params:
-        network["readout_bias"] = np.asarray(params["readout_bias"])[head]
-    return network
+        own["readout_bias"] = np.asarray(params["readout_bias"])[network]
+    return own
 
 
-def fold(params: Params, x: Array, activation: str = "relu") -> TwoLayer:
+def fold(params: Params, x: Float[AnyArray, "n d"], activation: str = "relu") -> TwoLayer:
     """The `TwoLayer` that one network computes once batch norm is fixed at the statistics of the rows of x.
 
     w <- gamma w / sqrt(sigma^2 + eps), b <- beta - gamma mu / sqrt(sigma^2 + eps), with mu and sigma^2 over all of x,
@@ -178,7 +209,7 @@ def fold(params: Params, x: Array, activation: str = "relu") -> TwoLayer:
     are so far from 0 that the biases need float64.
 
     Args:
-        params: one network's parameters, from `neuron_params` or a `PaperNetwork`'s `params`.
+        params: one network's parameters, from `network_params` or a `PaperNetwork`'s `params`.
         x: (n, d), the training set as it was drawn (not centred).
         activation: name of psi.
     """

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Key, UInt32
 
 from lawjax import arguments, data
 from lawjax.data import Dataset
@@ -24,10 +25,10 @@ from lawjax.network import TwoLayer
 from lawjax.standard import StandardForm, check_separable, standard_form
 from lawjax.train import pack
 from lawjax.train.config import TrainingConfig
-from lawjax.train.model import fold, neuron_params
-from lawjax.train.pack import PackShape, Status
+from lawjax.train.model import fold, network_params
+from lawjax.train.slots import PackShape, Slots, Status, empty
 
-Array = Any
+ThreefryKey = Key[Array, ""] | UInt32[Array, " 2"] | UInt32[np.ndarray, " 2"]  # a key of JAX, or its words
 
 
 class Memorized(NamedTuple):
@@ -60,7 +61,7 @@ def numerics(config: TrainingConfig) -> Iterator[None]:
 def memorize(
     dataset: Dataset,
     widths: int | Sequence[int],
-    key: Array,
+    key: ThreefryKey,
     config: TrainingConfig | None = None,
     chunk: int = 200,
 ) -> list[Memorized]:
@@ -91,10 +92,10 @@ def memorize(
     check_separable(dataset, own, 'train with dtype="float64" or rescale the features in which they differ')
     shape = PackShape(1, dataset.n, dataset.d, sum(widths), len(widths))
     with numerics(config):
-        lanes = pack.fill(pack.empty(shape, config), 0, dataset, widths, key_data(key), config)
-        while (np.asarray(lanes.status) == Status.TRAINING).any():
-            lanes = pack.advance(lanes, np.int32(chunk), config)
-        return harvest(lanes, 0, dataset, range(len(widths)), config)
+        slots = pack.fill(empty(shape, config), 0, dataset, widths, key_data(key), config)
+        while (np.asarray(slots.status) == Status.TRAINING).any():
+            slots = pack.advance(slots, np.int32(chunk), config)
+        return harvest(slots, 0, dataset, range(len(widths)), config)
 
 
 def _checked_config(config: TrainingConfig | None) -> TrainingConfig:
@@ -113,7 +114,7 @@ def _checked_widths(widths: int | Sequence[int]) -> tuple[int, ...]:
     return checked
 
 
-def key_data(key: Array) -> np.ndarray:
+def key_data(key: ThreefryKey) -> UInt32[np.ndarray, " 2"]:
     """The (2,) uint32 words of a JAX key of the threefry generator."""
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         key = jax.random.key_data(key)
@@ -130,25 +131,33 @@ def check_batch(config: TrainingConfig, n: int) -> None:
 
 
 def harvest(
-    lanes: pack.Lanes, lane: int, dataset: Dataset, heads: Sequence[int], config: TrainingConfig
+    slots: Slots, slot: int, dataset: Dataset, networks: Sequence[int], config: TrainingConfig
 ) -> list[Memorized]:
-    """The networks `heads` of a lane, which have ended, folded with the data set's statistics and checked once more."""
-    params = pack.lane_params(lanes, lane)
-    owner, status, steps, loss = (
-        np.asarray(leaf)[lane] for leaf in (lanes.owner, lanes.status, lanes.steps, lanes.loss)
+    """Networks of a slot that have ended, folded with the data set's statistics and checked once more.
+
+    Args:
+        slots: of a pack.
+        slot: which one.
+        dataset: what it was filled with.
+        networks: which of its networks, by their places in the slot.
+        config: as the slots were made with.
+    """
+    params = pack.slot_params(slots, slot)
+    network_of, status, steps, loss = (
+        np.asarray(leaf)[slot] for leaf in (slots.network_of, slots.status, slots.steps, slots.loss)
     )
     form = standard_form(dataset.x)
     return [
         _finish(
-            neuron_params(params, np.flatnonzero(owner == head), head, dataset.d),
+            network_params(params, np.flatnonzero(network_of == network), network, dataset.d),
             dataset,
             form,
-            Status(status[head]),
-            int(steps[head]),
-            float(loss[head]),
+            Status(status[network]),
+            int(steps[network]),
+            float(loss[network]),
             config,
         )
-        for head in heads
+        for network in networks
     ]
 
 
@@ -179,8 +188,8 @@ def check_fit(network: TwoLayer, dataset: Dataset) -> tuple[float, bool]:
 
 
 def loss_curve(
-    dataset: Dataset, width: int, key: Array, steps: int, config: TrainingConfig | None = None
-) -> np.ndarray:
+    dataset: Dataset, width: int, key: ThreefryKey, steps: int, config: TrainingConfig | None = None
+) -> Float[np.ndarray, " steps"]:
     """Mean square errors of one network before each of its first `steps` updates, shape (steps,).
 
     The network is the one that `memorize` trains from the same key; it stays as it is once it fits. With mini-batches,
@@ -192,10 +201,10 @@ def loss_curve(
     dataset = data.checked(dataset)
     check_batch(config, dataset.n)
     with numerics(config):
-        lanes = pack.empty(PackShape(1, dataset.n, dataset.d, width, 1), config)
-        lanes = pack.fill(lanes, 0, dataset, (width,), key_data(key), config)
+        slots = empty(PackShape(1, dataset.n, dataset.d, width, 1), config)
+        slots = pack.fill(slots, 0, dataset, (width,), key_data(key), config)
         losses = []
         for _ in range(steps):
-            lanes = pack.advance(lanes, np.int32(1), config)
-            losses.append(float(np.asarray(lanes.loss)[0, 0]))
+            slots = pack.advance(slots, np.int32(1), config)
+            losses.append(float(np.asarray(slots.loss)[0, 0]))
     return np.array(losses)

@@ -26,6 +26,7 @@ from lawjax.domains import Sphere
 from lawjax.errors import UserError
 from lawjax.lipschitz.lower.effort import Annealing
 from lawjax.lipschitz.lower.proxy import Scalar, as_single_network, check_dimension, normal_points, norms
+from lawjax.lipschitz.splitting import split_at_kinks
 from lawjax.network import TwoLayer
 
 _USUAL = Annealing()
@@ -239,7 +240,7 @@ def ascend(
     arguments.instance("The sphere", sphere, Sphere, "such as lawjax.Sphere(1.0)")
     arguments.instance("annealing", annealing, Annealing, "such as Annealing(momentum=0.8)")
     arguments.key(key)
-    network = as_single_network(network)
+    network = split_at_kinks(as_single_network(network))
     if starts is not None:
         if not isinstance(starts, jax.core.Tracer):
             starts = arguments.numbers("starts", starts, (None, network.dimension))

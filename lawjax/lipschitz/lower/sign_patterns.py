@@ -1,6 +1,6 @@
 """Sign patterns r in {-1, 1}^k for which the gradient v'_0 + sum_l r_l v'_l is large, and points that come near them.
 
-The v'_l are those of certificates (`lawjax.lipschitz.upper.certificate`), and the patterns begin with the largest
+The v'_l are those of certificates (`lawjax.lipschitz.upper.zonotope`), and the patterns begin with the largest
 directions of a certificate's weights. Which patterns occur in the domain is not asked: points only come near them.
 """
 

@@ -1,0 +1,48 @@
+"""What a plan is made of: jobs, and the work units that are handed to a device."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+from lawjax.sweep.grid import NetworkId
+from lawjax.train.slots import PackShape
+
+
+class Job(NamedTuple):
+    """The data set (n, d, seed) with the networks trained on it side by side in one slot, given by their widths."""
+
+    n: int
+    d: int
+    seed: int
+    widths: tuple[int, ...]
+
+    def networks(self) -> list[NetworkId]:
+        """The identities, in the order of the widths."""
+        return [NetworkId(self.n, self.d, k, self.seed) for k in self.widths]
+
+
+class WorkUnit(NamedTuple):
+    """What the plan hands to one worker of a device: jobs that pass through the slots of one pack, in order.
+
+    Attributes:
+        shape: of the pack.
+        jobs: first come, first placed; a slot whose networks have ended takes the next.
+        chunk: training steps between looks of the host.
+        cost: predicted seconds without compilation, for the order of work and the time left.
+    """
+
+    shape: PackShape
+    jobs: tuple[Job, ...]
+    chunk: int
+    cost: float
+
+    @property
+    def name(self) -> str:
+        """A name that two work units share only if they are the same work in the same order."""
+        text = repr((tuple(self.shape), tuple(tuple(job) for job in self.jobs), self.chunk))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def networks(self) -> list[NetworkId]:
+        """All identities of the work unit."""
+        return [network for job in self.jobs for network in job.networks()]
