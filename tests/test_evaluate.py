@@ -70,8 +70,8 @@ def test_a_network_of_size_one_has_the_same_gradient(activation, exponent):
     big = TwoLayer(np.ldexp(f.W, 200), f.b, np.ldexp(f.a, exponent), 0.0, activation)
     one = scaled(big)
     x = np.ldexp(rng.standard_normal((5, 3)), -200)
-    gradients = one.network.gradient(np.ldexp(x, one.stretch))
-    expected = np.ldexp(f.gradient(np.ldexp(x, 200)), exponent + 200 - one.unit)
+    gradients = one.network.gradient(np.ldexp(x, one.point_exponent))
+    expected = np.ldexp(f.gradient(np.ldexp(x, 200)), exponent + 200 - one.gradient_exponent)
     np.testing.assert_allclose(gradients, expected, rtol=1e-12)
     assert 0.1 < np.abs(one.network.a).max() <= 1.0
 

@@ -4,6 +4,7 @@ import json
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -122,13 +123,14 @@ def test_the_objective_is_the_network_and_its_bound():
     x = random.standard_normal((20, d))
     params, signs, U = objective.drawn(jax.random.key(0), 0, k, d, Starts())
     A, outer = params.A, params.outer
+    points, own = jnp.asarray(x), jnp.asarray(signs)
     network = ThreeLayer(A, params.u, TwoLayer(outer.W / math.sqrt(inner), outer.b, signs * outer.s, outer.c))
-    np.testing.assert_allclose(objective.outputs(params, signs, x), network(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(objective.outputs(params, own, points), network(x), rtol=1e-4, atol=1e-5)
     for _ in range(400):
-        squared, U = objective.squared_bound(params, signs, U, math.inf)
+        squared, U = objective.squared_bound(params, own, jnp.asarray(U), math.inf)
     assert math.sqrt(squared) == pytest.approx(network.bound(), rel=1e-2)
-    wide, more = objective.padded(params, k + 3), np.append(signs, np.zeros(3))
-    np.testing.assert_allclose(objective.outputs(wide, more, x), objective.outputs(params, signs, x), rtol=1e-6)
+    wide, more = objective.padded(params, k + 3), jnp.append(own, jnp.zeros(3))
+    np.testing.assert_allclose(objective.outputs(wide, more, points), objective.outputs(params, own, points), rtol=1e-6)
     for leaf, again in zip(jax.tree.leaves(params), jax.tree.leaves(objective.unpadded(wide, k)), strict=True):
         np.testing.assert_array_equal(leaf, again)
 
@@ -140,7 +142,8 @@ def test_a_finished_network_is_a_multiple_of_the_searched_one_and_a_constant():
     objective = TwoHiddenLayers(5, 8)
     weights = objective.drawn(jax.random.key(1), 0, 8, 6, Starts(deep_scale=1.0))
     found = objective.finished(weights.params, Start(0, points, weights), dataset, FrontierConfig(0.5))
-    searched = np.asarray(objective.outputs(weights.params, weights.signs, points.x))
+    signs = jnp.asarray(weights.signs)
+    searched = np.asarray(objective.outputs(weights.params, signs, jnp.asarray(points.x)))
     slope, constant = np.polyfit(searched, found(dataset.x), 1)
     assert slope >= 0
     np.testing.assert_allclose(slope * searched + constant, found(dataset.x), atol=1e-5)

@@ -117,7 +117,7 @@ class FrontierConfig:
         epsilon: mean square error at most this, and every sign right; 0 for f(x_i) = y_i (to 1e-6, in float64).
         activation: of the networks.
         domain: where the gradient is bounded: `Space()`, `Ball(radius)` or `Sphere(radius)`, or the name of one of
-            radius 1.
+            radius 1; afterwards the domain itself.
         steps: of the descent.
         starts: how many starts at random.
         rate: of Adam's first steps, times 1/sqrt(k), in units in which the points have root-mean-square length one.
@@ -131,7 +131,7 @@ class FrontierConfig:
 
     epsilon: float = 0.02
     activation: str = "relu"
-    domain: Domain = Space()
+    domain: Domain | str = Space()
     steps: int = 20_000
     starts: int = 2
     rate: float = 1.0
@@ -142,10 +142,11 @@ class FrontierConfig:
     def __post_init__(self) -> None:
         """Check every field."""
         arguments.word("The activation of a search", self.activation, ACTIVATIONS)
-        object.__setattr__(self, "domain", as_domain(self.domain))
-        if self.domain.tangential:
+        domain = as_domain(self.domain)
+        object.__setattr__(self, "domain", domain)
+        if domain.tangential:
             raise UserError("The search bounds the whole gradient; take lawjax.Sphere(radius) without tangential.")
-        if self.quadratic and isinstance(self.domain, Space):
+        if self.quadratic and isinstance(domain, Space):
             raise UserError("Gradients of power:2 are unbounded on R^d; search on a ball or a sphere.")
         if not 0 <= arguments.number("epsilon", self.epsilon) < 1:
             raise UserError(f"epsilon must be in [0, 1), where 1 is the error of f = 0, not {self.epsilon}.")

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from lawjax import data
 from lawjax.data import Dataset
-from lawjax.domains import Space
+from lawjax.domains import Space, as_domain
 from lawjax.errors import UserError
 from lawjax.frontier.config import FrontierConfig
 from lawjax.standard import StandardForm, check_separable, standard_form
@@ -57,14 +57,15 @@ def standardised(dataset: Dataset, config: FrontierConfig) -> Points:
     """
     dataset = data.float64(dataset)
     form = standard_form(dataset.x, movable=not config.quadratic)
-    x, space = form.points(dataset.x), isinstance(config.domain, Space)
+    x, domain = form.points(dataset.x), as_domain(config.domain)
+    space = isinstance(domain, Space)
     centre = x.mean(0) if space else np.zeros(x.shape[1])
     length = math.sqrt(float(np.mean(np.sum((x - centre) ** 2, axis=1)))) or 1.0
     own = ((x - centre) / length).astype(np.float32)
     check_separable(dataset, own, "rescale the features in which they differ, or remove a point")
     origin = None if form.shift is None else form.points(np.zeros(x.shape[1])) / length
     _check_near_enough(own, origin, config)
-    radius = math.inf if space else _searched_radius(math.ldexp(config.domain.radius, -form.exponent) / length, config)
+    radius = math.inf if space else _searched_radius(math.ldexp(domain.radius, -form.exponent) / length, config)
     around = None if space else origin
     return Points(own, dataset.y.astype(np.float32), form, centre, length, radius, around)
 

@@ -29,7 +29,7 @@ from lawjax.frontier.resize import resized
 from lawjax.lipschitz import certify
 from lawjax.network import TwoLayer
 
-Floats = Float[np.ndarray, "*m"] | Float[Array, "*m"]
+Floats = Float[np.ndarray, "..."] | Float[Array, "..."]
 
 
 class Params(NamedTuple):

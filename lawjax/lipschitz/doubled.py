@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-Entries = Float[np.ndarray, "*m"]
+Entries = Float[np.ndarray, "..."]
 Doubled = tuple[Entries, Entries]
 _SPLIT = 2.0**27 + 1.0
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Integer, PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from lawjax import activations, arguments, data
@@ -216,7 +216,7 @@ def _power_method(W: Array, a: Array, starts: Array, order: int, steps: int) -> 
         lower = signs[:, None] * a[None, :] * u ** (order - 1)
         return (lower * u).sum(1), lower @ W
 
-    def step(_: int, carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+    def step(_: Integer[Array, ""], carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         x, value, gradient, shift = carry
         ahead = normalised(gradient + shift[:, None] * x)
         value_ahead, gradient_ahead = look(ahead, signs)

@@ -46,8 +46,8 @@ def gradient_norms(
     """
     one = scaled(network)
     with np.errstate(over="ignore", under="ignore"):
-        points = np.ldexp(np.asarray(points, np.float64), one.stretch)
-    return one.restored(scaled_norms(one.network, points, domain.stretched(one.stretch)))
+        points = np.ldexp(np.asarray(points, np.float64), one.point_exponent)
+    return one.restored(scaled_norms(one.network, points, domain.stretched(one.point_exponent)))
 
 
 def scaled_norms(network: TwoLayer, points: Float[np.ndarray, "m d"], domain: Domain) -> Float[np.ndarray, " m"]:
@@ -163,7 +163,7 @@ def _doubled_signs(
         of_point, of_neuron = pairs[start : start + step].T
         scale = np.ldexp(1.0, np.frexp(np.where(size[of_point] > 0, size[of_point], 1.0))[1])
         x, bias, w = points[of_point] / scale[:, None], b[of_neuron] / scale, W[of_neuron]
-        of_bias: doubled.Doubled = doubled.plus(bias, -kink / scale)
+        of_bias = doubled.plus(bias, -kink / scale)
         product = doubled.dot(x, w)
         of_terms = np.abs(bias) + np.abs(kink / scale)
         bound = W.shape[1] * _SECOND_MARGIN * (np.abs(x * w).sum(1) + of_terms)
@@ -190,8 +190,8 @@ def norm_at(network: TwoLayer, point: Float[np.ndarray, " d"], domain: Domain = 
     """What one point proves, to a few roundings of itself, even where the neurons' parts nearly cancel."""
     one = scaled(network)
     with np.errstate(over="ignore", under="ignore"):
-        x = np.ldexp(np.asarray(point, np.float64), one.stretch)[None]
-    domain = domain.stretched(one.stretch)
+        x = np.ldexp(np.asarray(point, np.float64), one.point_exponent)[None]
+    domain = domain.stretched(one.point_exponent)
     norms, _ = scaled_gradients(one.network, x, domain)
     W, b, a = one.network.W, one.network.b, one.network.a
     path = float(np.abs(a) @ lengths(W))

@@ -24,7 +24,7 @@ from lawjax.domains import check_network
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
 
-Scalar = float | Float[Array, ""] | Integer[Array, ""]
+Scalar = int | float | Float[Array, ""] | Integer[Array, ""]
 _BATCH_ENTRIES = 2**22  # entries of the (points, k) and (points, d) intermediates of one batch: 16 MiB each in float32
 _ROOM = 2.0**-20  # of the largest number: what sums over points and neurons may grow by
 

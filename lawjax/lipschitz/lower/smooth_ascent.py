@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Integer
 
 from lawjax.domains import Domain, Sphere
 from lawjax.lipschitz.lower.effort import Following
@@ -50,7 +50,7 @@ def followed(
     """
     look = jax.vmap(jax.value_and_grad(lambda point: _log_norm(network, point, domain.tangential)))
 
-    def step(_: int, carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+    def step(_: Integer[Array, ""], carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         points, values, slopes, reach = carry
         if isinstance(domain, Sphere):
             normals = points / domain.radius
@@ -122,7 +122,9 @@ def _log_norms(network: TwoLayer, points: Array, tangential: bool) -> Array:
 
 
 @jax.jit
-def _descending(network: TwoLayer, scaled: Array, scale: float, domain: Domain) -> tuple[Array, Array]:
+def _descending(
+    network: TwoLayer, scaled: Array, scale: float | Float[Array, ""], domain: Domain
+) -> tuple[Array, Array]:
     """-log ||grad f|| at `scale` times a point, moved into the domain, and its gradient."""
     return jax.value_and_grad(lambda at: -_log_norm(network, domain.project(scale * at), domain.tangential))(scaled)
 

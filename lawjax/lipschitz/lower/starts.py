@@ -78,7 +78,7 @@ def placed(problem: Problem, given: Float[np.ndarray, "n d"], tuning: Starts) ->
     if given.shape[1] != one.network.dimension:
         raise UserError(f"points must have the networks' dimension {one.network.dimension}, not {given.shape[1]}.")
     with np.errstate(over="ignore", under="ignore"):
-        points = np.ldexp(given, one.stretch)
+        points = np.ldexp(given, one.point_exponent)
     points = problem.domain.project(points[np.isfinite(points).all(1) & points.any(1)])
     if not isinstance(problem.domain, Sphere) and len(points) > 1:
         _, i, j = pair_bound(one.network, points[: tuning.paired])
