@@ -9,7 +9,8 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lawjax.report.plots.base import counted, finish, log_axes, style
+from lawjax.report.plots.base import drawing, finish, log_axes
+from lawjax.report.plots.captions import counted
 from lawjax.report.plots.tables import check_known, checked
 
 
@@ -65,8 +66,7 @@ def constructions(table: Any, settings: str = "") -> Figure:
     middle = rows.group_by("construction", "x").agg(
         pl.col("lower_sphere").median(), pl.col("upper_sphere").median(), pl.col("conditions").all()
     )
-    with style():
-        figure = Figure(figsize=(10.6, 6.0), layout="constrained")
+    with drawing(10.6, 6.0) as figure:
         axes = figure.subplots()
         for name, look in _LOOKS.items():
             _draw(axes, middle.filter(construction=name).sort("x"), look)

@@ -13,7 +13,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from lawjax.report.plots.base import finish, listed, log_axes, style
+from lawjax.report.plots.base import drawing, finish, log_axes
+from lawjax.report.plots.captions import listed
 from lawjax.report.plots.settings import PROBES, changed, said
 from lawjax.report.plots.tables import checked
 
@@ -32,8 +33,7 @@ def capacity(cells: Any) -> Figure:
     sizes = ("d", "n", "k", "tried")
     cells = checked(cells, "capacity", sizes=sizes, counts=["fitted"], positive=ratios, numbers=shares)
     dimensions = sorted(cells["d"].unique())
-    with style():
-        figure = Figure(figsize=(5.6 * len(dimensions) + 0.8, 8.0), layout="constrained")
+    with drawing(5.6 * len(dimensions) + 0.8, 8.0) as figure:
         panels = figure.subplots(2, len(dimensions), squeeze=False, sharex="col")
         colours = ScalarMappable(Normalize(0, 1), "cividis")
         for column, d in enumerate(dimensions):

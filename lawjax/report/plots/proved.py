@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lawjax.errors import UserError
-from lawjax.report.plots.base import SPACE, counted, draw_medians, finish, log_axes, style
+from lawjax.report.plots.base import SPACE, draw_medians, drawing, finish, log_axes
+from lawjax.report.plots.captions import counted
 from lawjax.report.plots.tables import FITTED, check_known, checked, is_number
 
 _QUADRATIC = (  # column, colour, marker, dash, label
@@ -42,8 +43,7 @@ def lower_bounds(table: Any, settings: str = "") -> Figure:
     if trained.is_empty() or quadratic.is_empty():
         kind = "trained" if trained.is_empty() else "quadratic"
         raise UserError(f"The table has no {kind} networks; run experiments/lower_bounds.py for both kinds.")
-    with style():
-        figure = Figure(figsize=(11.5, 5.4), layout="constrained")
+    with drawing(11.5, 5.4) as figure:
         left, right = figure.subplots(1, 2)
         _draw_trained(left, trained)
         _draw_quadratic(right, quadratic)
