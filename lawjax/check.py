@@ -1,6 +1,7 @@
 """Check a certificate of a Lipschitz constant, with nothing but NumPy: no solver, no eigenvalues, nothing of lawjax.
 
     python check.py NETWORK.npz CERTIFICATE.json        (the same as `lawjax check`)
+    python check.py NETWORK.npz                         (where it holds its certificate, the array `certificate`)
 
 What is checked. f(x) = a . psi(W x + b) + c has gradients sum_l s_l a_l w_l with slopes s_l of psi in an interval
 [alpha_l, beta_l]. Put m_l = (alpha_l + beta_l) / 2, h_l = (beta_l - alpha_l) / 2, v_0 = sum_l m_l a_l w_l and
@@ -954,6 +955,7 @@ def check_deep(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[F
 
 
 KINDS = {KIND: check_network, FIRST: check_network, DEEP: check_deep}
+CERTIFICATE = "certificate"  # the array of a network's file that may hold its certificate's JSON
 OF_LAYER = ("W", "b", "a", "c", "activation")
 ARRAYS = {KIND: OF_LAYER, FIRST: OF_LAYER, DEEP: ("A", "u", *(f"outer_{name}" for name in OF_LAYER))}
 
@@ -977,7 +979,33 @@ def read_network(path: Any) -> dict[str, np.ndarray]:
     return arrays
 
 
-def read_certificate(path: Any) -> dict[str, Any]:
+def holds_certificate(path: Any) -> bool:
+    """Whether an .npz file has the array `certificate`."""
+    try:
+        return CERTIFICATE in read_network(path)
+    except Refused:
+        return False
+
+
+def text_inside(path: Any, arrays: dict[str, np.ndarray]) -> str:
+    """The certificate that stands in the network's own file, as one text."""
+    require(CERTIFICATE in arrays, f"{path} holds no certificate; name the file of one.")
+    array = arrays[CERTIFICATE]
+    require(array.size == 1 and array.dtype.kind in "SU", f"The certificate in {path} is not one text.")
+    word = array.reshape(()).item()
+    return word.decode(errors="replace") if isinstance(word, bytes) else word
+
+
+def text_of(path: Any) -> str:
+    """The certificate in a file of its own, as one text."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except Exception:
+        raise Refused(f"{path} is not a certificate: it is damaged or of another kind.") from None
+
+
+def certificate_of(text: str, path: Any) -> dict[str, Any]:
     """The record of a certificate, of a kind that is known; a name that stands twice could mean either."""
 
     def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -988,8 +1016,7 @@ def read_certificate(path: Any) -> dict[str, Any]:
         return record
 
     try:
-        with open(path, encoding="utf-8") as file:
-            record = json.load(file, object_pairs_hook=each_once)
+        record = json.loads(text, object_pairs_hook=each_once)
         kind = str(record["kind"])
     except Refused:
         raise
@@ -1020,10 +1047,13 @@ def in_usual_shapes(arrays: dict[str, np.ndarray], kind: str) -> dict[str, np.nd
     return found
 
 
-def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
-    """(valid, why)."""
+def check(network_path: Any, certificate_path: Any = None) -> tuple[bool, str]:
+    """(valid, why), by the certificate in a file of its own; where none is named, by the one in the network's file."""
     try:
-        arrays, record = read_network(network_path), read_certificate(certificate_path)
+        arrays = read_network(network_path)
+        text = text_inside(network_path, arrays) if certificate_path is None else text_of(certificate_path)
+        record = certificate_of(text, network_path if certificate_path is None else certificate_path)
+        arrays.pop(CERTIFICATE, None)
         with np.errstate(over="raise", invalid="raise"):
             bound, on = KINDS[record["kind"]](in_usual_shapes(arrays, record["kind"]), record)
     except Refused as error:
@@ -1034,8 +1064,8 @@ def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: check.py NETWORK.npz CERTIFICATE.json")
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: check.py NETWORK.npz [CERTIFICATE.json]")
     valid, why = check(*sys.argv[1:])
     print(why)
     sys.exit(0 if valid else 1)

@@ -621,3 +621,50 @@ def test_swish_of_another_program_is_silu(tmp_path):
     f = TwoLayer(np.eye(2), np.zeros(2), np.ones(2), 0.0, "swish")
     np.savez(tmp_path / "f.npz", W=f.W, b=f.b, a=f.a, c=f.c, activation=np.array("swish"))
     assert verdict(tmp_path, certify(f).record(f))[0]
+
+
+def test_a_network_may_hold_its_certificate(written):
+    """One file says both: it is proved as a pair is, and loaded as a network."""
+    f, folder, record = written
+    arrays = {"W": f.W, "b": f.b, "a": f.a, "c": f.c, "activation": np.array("relu")}
+
+    def verdict_on(certificate):
+        np.savez_compressed(folder / "one.npz", **arrays, certificate=certificate)
+        valid, why = check.check(folder / "one.npz")
+        assert why.endswith(".")
+        return valid, why
+
+    text = json.dumps(record)
+    for certificate in (np.array(text), np.array(text.encode()), np.array([text])):
+        assert verdict_on(certificate)[0]
+    np.testing.assert_array_equal(TwoLayer.load(folder / "one.npz").W, f.W)
+    assert check.check(folder / "one.npz", folder / "c.json")[0]  # one that is named comes first
+    (folder / "c.json").write_text("{}")
+    assert not check.check(folder / "one.npz", folder / "c.json")[0]
+    smaller = json.dumps({**record, "bound": record["bound"] * (1 - 1e-9)})
+    twice = '{"bound": 0.1, ' + text[1:]
+    for certificate, said in (
+        (np.array(smaller), "do not prove"),
+        (np.array(twice), "twice"),
+        (np.array("{"), "not a certificate"),
+        (np.array([text, text]), "not one text"),
+        (np.ones(3), "not one text"),
+    ):
+        valid, why = verdict_on(certificate)
+        assert not valid and said in why
+    np.savez(folder / "one.npz", **arrays, certificate=np.array([record], object))
+    assert "cannot be read" in check.check(folder / "one.npz")[1]
+    valid, why = check.check(folder / "f.npz")
+    assert not valid and "holds no certificate" in why
+
+
+def test_the_commands_take_networks_that_hold_their_certificates(written, lawjax):
+    f, folder, record = written
+    np.savez(folder / "held.npz", W=f.W, b=f.b, a=f.a, c=f.c, certificate=np.array(json.dumps(record)))
+    status, out, _ = lawjax("check", folder / "held.npz")
+    assert status == 0 and out.startswith("Proved: ")
+    (folder / "c.json").rename(folder / "f.json")
+    status, out, _ = lawjax("check", folder)
+    assert status == 0 and "2 of 2 networks" in out
+    run = subprocess.run([sys.executable, str(CHECKER), str(folder / "held.npz")], capture_output=True, text=True)
+    assert run.returncode == 0 and run.stdout.startswith("Proved: ")
