@@ -65,8 +65,7 @@ PIECES = {  # kinks of piecewise-linear activations, and the slopes before, betw
 ALIASES = {"swish": "silu"}
 FAMILIES = ("leaky_relu", "power", "polynomial")
 KIND = "lawjax certificate 2"
-FIRST = "lawjax certificate 1"
-DEEP = "lawjax certificate of two hidden layers 1"
+DEEP = "lawjax certificate of two hidden layers 2"
 FORM = "power:2"
 FIELDS = {"kind", "network", "bound", "domain", "radius", "tangential", "proof", "assumed"}
 BY = {
@@ -797,11 +796,10 @@ def require_numbers(**arrays: np.ndarray) -> None:
 
 
 def statement_of(record: dict[str, Any]) -> Statement:
-    """What a record states, in types; one of the first kind had the fields of every proof side by side."""
+    """What a record states, in types."""
     try:
-        proof = proof_of_first_kind(record) if record.get("kind") == FIRST else record["proof"]
-        unknown = set(record) - FIELDS
-        require(record.get("kind") == FIRST or not unknown, f"A certificate has no field {', '.join(sorted(unknown))}.")
+        proof, unknown = record["proof"], set(record) - FIELDS
+        require(not unknown, f"A certificate has no field {', '.join(sorted(unknown))}.")
         by = proof["by"]
         require(by in BY, f"There is no proof by {by!r}.")
         require(set(proof) == BY[by], f"A proof by {by} has the fields {', '.join(sorted(BY[by]))}.")
@@ -834,25 +832,6 @@ def statement_of(record: dict[str, Any]) -> Statement:
     except Exception:
         raise Refused("This is not a certificate: it is damaged or of another kind.") from None
     return statement
-
-
-def proof_of_first_kind(record: dict[str, Any]) -> dict[str, Any]:
-    """The proof of a record of the first kind, as the present kind says it."""
-    cases, crowd, ties, thin = record["cases"], record["crowd"], record.get("ties", []), record.get("thin", [])
-    if record.get("cells", False) is not False or not cases:
-        plain = crowd is None and not cases and not ties and not thin
-        require(plain, "A proof by cells or by a form has no weights.")
-        return {"by": "cells" if record.get("cells", False) is True else "form"}
-    if len(cases) > 1:
-        require(crowd is None and not ties and not thin, "The ties, thin caps and cases do not fit together.")
-        return {"by": "disjoint caps", "parts": cases}
-    require(cases[0]["leader"] is None, "The cases do not cover the domain.")
-    own = {name: cases[0][name] for name in ("neurons", "weights")}
-    if crowd is None:
-        return {"by": "slopes", **own, "ties": ties, "thin": thin}
-    require(not ties and not thin, "The ties and thin caps do not fit the rest of the proof.")
-    rho, kappa = crowd
-    return {"by": "overlapping caps", **own, "rho": rho, "kappa": kappa}
 
 
 def require_fitting(statement: Statement, activation: Psi, k: int) -> None:
@@ -954,10 +933,10 @@ def check_deep(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[F
     return Fraction(bound), on
 
 
-KINDS = {KIND: check_network, FIRST: check_network, DEEP: check_deep}
+KINDS = {KIND: check_network, DEEP: check_deep}
 CERTIFICATE = "certificate"  # the array of a network's file that may hold its certificate's JSON
 OF_LAYER = ("W", "b", "a", "c", "activation")
-ARRAYS = {KIND: OF_LAYER, FIRST: OF_LAYER, DEEP: ("A", "u", *(f"outer_{name}" for name in OF_LAYER))}
+ARRAYS = {KIND: OF_LAYER, DEEP: ("A", "u", *(f"outer_{name}" for name in OF_LAYER))}
 
 
 def read_network(path: Any) -> dict[str, np.ndarray]:

@@ -73,7 +73,8 @@ def _draw_constants(axes: Axes, rows: pl.DataFrame) -> None:
             if own.is_empty():
                 continue
             colour = look(i)["color"]
-            axes.scatter(*floats(own, "n", "high"), s=9, color=colour)
+            sizes, certificates = floats(own, "n", "high")
+            axes.scatter(sizes, certificates, s=9, color=colour)
             looks = {**look(i), "markerfacecolor": "white" if place % 2 else colour, "zorder": 3}
             label = f"n/d = {ratio}, {setting_text('fit', fit)}"
             dash = _DASHES[place % len(_DASHES)]
