@@ -16,9 +16,8 @@ import polars as pl
 
 from lawjax import cli, report
 from lawjax.report.fits import proportion
+from lawjax.sweep import ProbeConfig, SweepConfig, run
 from lawjax.sweep.grid import CapacityGrid
-from lawjax.sweep.measure import ProbeConfig
-from lawjax.sweep.run import SweepConfig, run
 from lawjax.sweep.store import Store
 from lawjax.train.config import TrainingConfig
 

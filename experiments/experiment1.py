@@ -18,8 +18,8 @@ import polars as pl
 
 from lawjax import cli, fits, report
 from lawjax.quantiles import quantiles
+from lawjax.sweep import SweepConfig, run
 from lawjax.sweep.grid import Grid
-from lawjax.sweep.run import SweepConfig, run
 from lawjax.sweep.store import Store
 from lawjax.train.config import TrainingConfig
 

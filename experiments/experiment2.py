@@ -16,9 +16,8 @@ from pathlib import Path
 import polars as pl
 
 from lawjax import cli, fits, report
+from lawjax.sweep import BRACKETS, SweepConfig, run
 from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
-from lawjax.sweep.measure import BRACKETS
-from lawjax.sweep.run import SweepConfig, run
 from lawjax.sweep.store import Store
 from lawjax.train.config import TrainingConfig
 

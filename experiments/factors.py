@@ -18,8 +18,8 @@ import experiment2
 import polars as pl
 
 from lawjax import cli, files, fits
+from lawjax.sweep import SweepConfig, run
 from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
-from lawjax.sweep.run import SweepConfig, run
 from lawjax.sweep.store import Store, write_table
 from lawjax.train.config import TrainingConfig
 

@@ -12,8 +12,8 @@ import pytest
 
 from lawjax import Ball, Space, TrainingConfig, TwoLayer, activations, bracket, data, lower_bounds, memorize
 from lawjax.errors import UserError
+from lawjax.sweep import SweepConfig
 from lawjax.sweep.grid import Grid
-from lawjax.sweep.run import SweepConfig
 
 FIXED = tuple(activation.name for activation in activations._FIXED)
 POLYNOMIALS = tuple(f"power:{p}" for p in range(1, 5)) + (

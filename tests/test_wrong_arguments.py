@@ -24,8 +24,8 @@ from lawjax import (
     plots,
     tensors,
 )
+from lawjax.sweep import ProbeConfig
 from lawjax.sweep.grid import Grid
-from lawjax.sweep.measure import ProbeConfig
 from lawjax.sweep.store import Store
 from lawjax.train.config import TrainingConfig
 
