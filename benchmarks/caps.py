@@ -15,7 +15,7 @@ from common import machine
 
 from lawjax import Dataset, TwoLayer, bracket, cli, constructions
 from lawjax.domains import Sphere
-from lawjax.lipschitz import certify
+from lawjax.lipschitz import DisjointCaps, certify
 
 CAPS = ((100, 200), (200, 100), (1000, 200))  # (n, d) of section 3.2, k = n
 GROUPED = ((400, 800, 200), (1000, 2000, 500), (1000, 2000, 200), (2000, 2000, 200))  # (n, d, k) of section 3.3
@@ -33,7 +33,7 @@ def line(name: str, network: TwoLayer, tangential: bool) -> str:
     start = time.perf_counter()
     found = bracket(network, Sphere(tangential=tangential))
     seconds = time.perf_counter() - start
-    by = "a crowd" if found.certificate.crowd else f"{len(found.certificate.cases)} cases"
+    by = f"{len(found.proof.parts)} parts" if isinstance(found.proof, DisjointCaps) else found.proof.by
     part = "along the sphere" if tangential else "whole"
     cells = (
         name,

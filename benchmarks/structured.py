@@ -78,7 +78,7 @@ def answer(network: TwoLayer, domain: str, radius: float, tangential: bool) -> A
 def unproved(network: TwoLayer, found: Bracket, folder: Path) -> str:
     """Why the bracket's certificate is not proved by the checker; empty if it is."""
     try:
-        record = found.certificate.record(network)
+        record = found.proof.record(network)
         network.save(folder / "f.npz")
         (folder / "f.json").write_text(json.dumps(record), encoding="utf-8")
         valid, why = check.check(folder / "f.npz", folder / "f.json")

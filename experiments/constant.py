@@ -90,7 +90,7 @@ def run(config: Constants, out: Path, shard: tuple[int, int] = (1, 1)) -> None:
         ]
         rows = []
         for seed, found in enumerate(search_all(problems, searched)):
-            certificate = found.bracket.certificate.record(found.network)
+            certificate = found.bracket.proof.record(found.network)
             report.write_network(folder, f"{fit}-{n}-{d}-{k}-{seed}", found.network, certificate)
             bounds = {"lower": found.bracket.lower, "upper": found.bracket.upper}
             rows.append({"seed": seed, "fitted": found.fitted, "fit_error": found.fit_error, **bounds})

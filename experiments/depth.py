@@ -84,7 +84,7 @@ def run(config: Depths, out: Path, shard: tuple[int, int] = (1, 1)) -> None:
         name = f"{layers}-{n}-{d}-{neurons}-{seed}"
         if layers == 1:
             shallow = search(dataset, neurons, searched, key)
-            report.write_network(folder, name, shallow.network, shallow.bracket.certificate.record(shallow.network))
+            report.write_network(folder, name, shallow.network, shallow.bracket.proof.record(shallow.network))
             lower, upper, parameters = shallow.bracket.lower, shallow.bracket.upper, neurons * (d + 2) + 1
             return _row(shallow.fitted, shallow.loss, lower, upper, parameters)
         half = neurons // 2

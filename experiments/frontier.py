@@ -300,7 +300,7 @@ def _row(
     loss, epsilon = float(np.mean(error**2)), epsilon_of(job["fit"])
     fitted = loss <= epsilon and (error * dataset.y > -1).all() if epsilon else np.abs(error).max() <= EXACT
     name = "-".join(str(value) for value in (*job.values(), seed))
-    report.write_network(folder, name, network, found.certificate.record(network))
+    report.write_network(folder, name, network, found.proof.record(network))
     probed = max_random_gradient(network, keys.probe_key(job["n"], job["d"], job["k"], seed))
     return {
         "seed": seed,

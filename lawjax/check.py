@@ -12,7 +12,7 @@ lambda_0, ..., lambda_k > 0 and any mu,
 Here mu = bound^2 / sum(lambda), in exact fractions, rounded down. With A = [v_l / sqrt(lambda_l)] and any matrix R,
 mu I - A A' = R R' + E is positive semidefinite if E is, and E is if its diagonal outweighs the rest of each row. R is
 a floating-point Cholesky factor of the left side less a small multiple of I; how well it does does not matter. On a
-sphere or ball the proof may go case by case (`each_case`). For the gradient's part along the sphere,
+sphere or ball the proof may go part by part (`each_part`). For the gradient's part along the sphere,
 |grad f(x) . x| / R >= along leaves ||grad f||^2 <= bound^2 + along^2 to be proved. Every rounding is counted: n of them
 have a relative error of at most g(n) = 2 n u, u = 2^-53.
 
@@ -26,6 +26,7 @@ For two hidden layers, f(x) = g(ReLU(A x + u)), Lip(f) <= N Lip(g) if N^2 I - A 
 import hashlib
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -34,21 +35,85 @@ from typing import Any, NamedTuple
 import numpy as np
 
 U = 2.0**-53
-SLOPES = {
-    "identity": (1.0, 1.0),
-    "relu": (0.0, 1.0),
-    "leaky_relu": (0.01, 1.0),
-    "abs": (-1.0, 1.0),
+SLOPES = {  # of smooth activations, on R
     "tanh": (0.0, 1.0),
+    "sigmoid": (0.0, 0.25),
     "softplus": (0.0, 1.0),
+    "silu": (-0.099839320128868, 1.099839320128868),
+    "elu": (0.0, 1.0),
     "gelu": (-0.128904145185156, 1.128904145185156),
+    "gelu:tanh": (-0.128993068658773, 1.128993068658773),
 }
-KIND = "lawjax certificate 1"
+TURNS = {  # where psi'' changes its sign
+    "tanh": (0.0,),
+    "sigmoid": (0.0,),
+    "softplus": (),
+    "silu": (-2.3993572805154677, 2.3993572805154677),  # t tanh(t / 2) = 2
+    "elu": (),
+    "gelu": (-math.sqrt(2), math.sqrt(2)),
+    "gelu:tanh": (-1.4185040087908284, 1.4185040087908284),
+}
+PIECES = {  # kinks of piecewise-linear activations, and the slopes before, between and after them
+    "identity": ((), (1.0,)),
+    "relu": ((0.0,), (0.0, 1.0)),
+    "leaky_relu": ((0.0,), (0.01, 1.0)),
+    "abs": ((0.0,), (-1.0, 1.0)),
+    "relu6": ((0.0, 6.0), (0.0, 1.0, 0.0)),
+    "hard_tanh": ((-1.0, 1.0), (0.0, 1.0, 0.0)),
+}
+ALIASES = {"swish": "silu"}
+FAMILIES = ("leaky_relu", "power", "polynomial")
+KIND = "lawjax certificate 2"
+FIRST = "lawjax certificate 1"
 DEEP = "lawjax certificate of two hidden layers 1"
 FORM = "power:2"
-KINKED = ("relu", "leaky_relu", "abs")
+FIELDS = {"kind", "network", "bound", "domain", "radius", "tangential", "proof", "assumed"}
+BY = {
+    "slopes": {"by", "neurons", "weights", "ties", "thin"},
+    "disjoint caps": {"by", "parts"},
+    "overlapping caps": {"by", "neurons", "weights", "rho", "kappa"},
+    "cells": {"by"},
+    "form": {"by"},
+}
 FAR = 1e60
-TURNS = {"tanh": (0.0,), "softplus": (), "gelu": (-math.sqrt(2), math.sqrt(2))}  # where psi'' = 0
+
+
+class Assumed(NamedTuple):
+    """What a certificate says of an activation that this checker does not know: it is proved if that is true.
+
+    `slopes` hold psi' on R, `neurons` (k, 2) the slopes of each neuron on the domain; or psi is piecewise linear with
+    these kinks, and these slopes, `sides`, before, between and after them.
+    """
+
+    name: str
+    slopes: tuple[float, float]
+    neurons: np.ndarray | None
+    kinks: tuple[float, ...]
+    sides: tuple[float, ...]
+
+    @property
+    def condition(self) -> str:
+        """In words."""
+        name = self.name if re.fullmatch(r"[A-Za-z0-9_.:+-]+", self.name) else ascii(self.name)  # in plain letters
+        sides, kinks = ([repr(number).removesuffix(".0") for number in of] for of in (self.sides, self.kinks))
+        if len(sides) == 1:
+            return f"if the slope of {name} is {sides[0]}"
+        if len(sides) == 2:
+            return f"if the slope of {name} is {sides[0]} before its kink at {kinks[0]} and {sides[1]} behind it"
+        if sides:
+            between = f"before, between and behind its kinks at {', '.join(kinks)}"
+            return f"if the slopes of {name} are {', '.join(sides)} {between}"
+        low, high = (repr(number).removesuffix(".0") for number in self.slopes)
+        everywhere = f"if the slopes of {name} are in [{low}, {high}]"
+        return everywhere + ("" if self.neurons is None else ", and on the domain in the interval given to each neuron")
+
+
+Psi = str | Assumed
+
+
+def name_of(psi: Psi) -> str:
+    """Its name in quotes, in plain letters."""
+    return ascii(psi.name if isinstance(psi, Assumed) else psi)
 
 
 def g(n: int) -> float:
@@ -71,44 +136,132 @@ def norms(rows: np.ndarray) -> np.ndarray:
     return np.sqrt((rows * rows).sum(1)) * (1.0 + g(rows.shape[1] + 4))
 
 
+def logistic(t: float) -> float:
+    """1 / (1 + exp(-t))."""
+    tail = math.exp(-abs(t))
+    return (1.0 if t > 0 else tail) / (1.0 + tail)
+
+
 def smooth_slope(activation: str, t: float) -> float:
-    """psi'(t) for the smooth activations."""
-    if activation == "tanh":
-        tail = math.exp(-2.0 * abs(t))  # 1 - tanh(t)^2 cancels
-        return 4.0 * tail / (1.0 + tail) ** 2
+    """psi'(t) for the smooth activations, to some 1e-15."""
+    t = min(max(t, -1e3), 1e3)  # beyond, nothing but the limits is left
+    if activation in ("tanh", "sigmoid"):
+        tail = math.exp(-(2.0 if activation == "tanh" else 1.0) * abs(t))  # 1 - tanh(t)^2 cancels
+        return (4.0 if activation == "tanh" else 1.0) * tail / (1.0 + tail) ** 2
     if activation == "softplus":
-        return 0.5 + 0.5 * math.tanh(t / 2)
+        return logistic(t)
+    if activation == "elu":
+        return math.exp(min(t, 0.0))
+    if activation == "silu":
+        return logistic(t) * (1.0 + t * logistic(-t))
+    if activation == "gelu:tanh":
+        factor = 2.0 * math.sqrt(2.0 / math.pi)
+        cubic = factor * (t + 0.044715 * t**3)
+        return logistic(cubic) * (1.0 + t * factor * (1.0 + 3.0 * 0.044715 * t * t) * logistic(-cubic))
     return 0.5 * math.erfc(-t / math.sqrt(2)) + t * math.exp(-min(t * t, 1400.0) / 2) / math.sqrt(2 * math.pi)
 
 
-def slope_range(activation: str) -> tuple[float, float] | None:
-    """The interval of psi' on R; a polynomial has one if it is affine. None where none is known."""
-    kind, _, parameters = activation.partition(":")
+def pieces_of(psi: Psi) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """The kinks of a piecewise-linear psi, and its slopes before, between and after them; None for any other."""
+    if isinstance(psi, Assumed):
+        return (psi.kinks, psi.sides) if psi.sides else None
+    kind, _, parameters = psi.partition(":")
     try:
+        if kind == "leaky_relu" and parameters:
+            slope = float(parameters)
+            return ((0.0,), (slope, 1.0)) if -np.inf < slope < 1.0 else None
         if kind == "power" and int(parameters) == 1:
-            return 1.0, 1.0
+            return (), (1.0,)
         if kind == "polynomial":
             c = [float(number) for number in parameters.split(",")]
             if np.isfinite(c).all() and not any(c[2:]):
-                return (c[1], c[1]) if len(c) > 1 else (0.0, 0.0)
+                return (), (c[1] if len(c) > 1 else 0.0,)
     except ValueError:
         return None
-    return SLOPES.get(activation)
+    return PIECES.get(psi)
 
 
-def slopes(W: np.ndarray, b: np.ndarray, activation: str, domain: str, radius: float) -> tuple[Any, Any]:
+def sides_of(psi: Psi) -> tuple[float, float]:
+    """The slopes left and right of a psi with one kink, at 0."""
+    kinks, sides = pieces_of(psi) or ((), ())
+    if kinks != (0.0,):
+        raise ValueError("the activation is not bent at 0 alone")
+    return sides[0], sides[1]
+
+
+def is_kinked(psi: Psi) -> bool:
+    """Whether psi is linear on either side of 0, so that kinks are hyperplanes w . x + b = 0."""
+    kinks, sides = pieces_of(psi) or ((), ())
+    return kinks == (0.0,) and sides[0] < sides[1]
+
+
+def slope_range(psi: Psi) -> tuple[float, float] | None:
+    """The interval of psi' on R; a polynomial has one if it is affine. None where none is known."""
+    pieces = pieces_of(psi)
+    if pieces:
+        return min(pieces[1]), max(pieces[1])
+    return psi.slopes if isinstance(psi, Assumed) else SLOPES.get(psi)
+
+
+def is_strange(activation: str) -> bool:
+    """Whether a name means none of the activations known here, in any spelling that could be taken for one."""
+    kind = activation.partition(":")[0]
+    known = {re.sub("[^a-z0-9]", "", name) for name in (*PIECES, *SLOPES, *ALIASES, *FAMILIES)}
+    return not {re.sub("[^a-z0-9]", "", name.lower()) for name in (activation, kind)} & known
+
+
+def psi_of(activation: str, said: Any, k: int) -> Psi:
+    """The activation, with what a certificate says of one that is not known here; of those known it may say nothing."""
+    if said is None:
+        return activation
+    require(is_strange(activation), f"The slopes of {ascii(activation)} are not the certificate's to say.")
+    try:
+        low, high = map(float, said["slopes"])
+        kinks, sides = (tuple(map(float, said[name])) for name in ("kinks", "sides"))
+        neurons = None if said["neurons"] is None else np.array(said["neurons"], float).reshape(k, 2)
+        ordered = all(one < other for one, other in zip(kinks, kinks[1:], strict=False))
+        plain = neurons is None and ordered and len(sides) == len(kinks) + 1 if sides else not kinks
+        usable = np.isfinite([low, high, *kinks, *sides]).all() and low <= high
+        if sides:
+            usable = usable and (low, high) == (min(sides), max(sides))
+        if neurons is not None:
+            usable = usable and (low <= neurons[:, 0]).all() and (neurons[:, 1] <= high).all()
+            usable = usable and (neurons[:, 0] <= neurons[:, 1]).all()
+    except Exception:
+        raise Refused("This is not a certificate: it is damaged or of another kind.") from None
+    require(plain and usable, "What the certificate says of its activation's slopes does not fit together.")
+    return Assumed(activation, (low, high), neurons, kinks, sides)
+
+
+def side_of_kink(W: np.ndarray, b: np.ndarray, kink: float, radius: float) -> np.ndarray:
+    """1 or -1 where pre-activations are above or below the kink in the whole open ball, 0 where they cross it."""
+    reach, offset = radius * safe_norms(W) * (1.0 + g(4)), b - kink
+    side = np.where(np.abs(offset) * (1.0 - g(2)) >= reach, np.sign(offset), 0.0)
+    for i in np.flatnonzero((side == 0) & (np.abs(offset) >= reach * (1.0 - 1e-11)) & (offset != 0)):
+        if (Fraction(float(b[i])) - Fraction(kink)) ** 2 >= Fraction(radius) ** 2 * square_of(W[i]):  # tangent, exactly
+            side[i] = np.sign(offset[i])
+    return side
+
+
+def slopes(W: np.ndarray, b: np.ndarray, activation: Psi, domain: str, radius: float) -> tuple[Any, Any]:
     """Intervals [alpha_l, beta_l] of slopes on the domain: on a ball or sphere pre-activations are b_l +- R ||w_l||."""
     low, high = slope_range(activation) or (-np.inf, np.inf)
     alpha, beta = np.full(len(b), low), np.full(len(b), high)
     if domain == "space":
         return alpha, beta
-    reach = radius * safe_norms(W) * (1.0 + g(4))
-    if activation in KINKED:
-        alpha[b >= reach], beta[-b >= reach] = high, low
-        for i in np.flatnonzero((np.abs(b) < reach) & (np.abs(b) >= reach * (1.0 - 1e-11)) & (b != 0)):
-            if Fraction(float(b[i])) ** 2 >= Fraction(radius) ** 2 * square_of(W[i]):  # tangent, in exact fractions
-                alpha[i] = beta[i] = high if b[i] > 0 else low
-    elif activation in TURNS:
+    pieces = pieces_of(activation)
+    if pieces:
+        met = np.ones((len(pieces[1]), len(b)), bool)  # whether pre-activations reach a piece
+        for place, kink in enumerate(pieces[0], start=1):
+            side = side_of_kink(W, b, kink, radius)
+            met[:place] &= side <= 0
+            met[place:] &= side >= 0
+        each = np.array(pieces[1])[:, None]
+        return np.where(met, each, np.inf).min(0), np.where(met, each, -np.inf).max(0)
+    if isinstance(activation, Assumed):
+        return (alpha, beta) if activation.neurons is None else tuple(activation.neurons.T.copy())
+    if activation in TURNS:
+        reach = radius * safe_norms(W) * (1.0 + g(4))
         for neuron, (at, far) in enumerate(zip(b, reach, strict=True)):
             first, last = at - far - 4 * U * (abs(at) + far), at + far + 4 * U * (abs(at) + far)
             places = [first, last, *(turn for turn in TURNS[activation] if first <= turn <= last)]
@@ -148,9 +301,9 @@ class Caps(NamedTuple):
     outside: np.ndarray
 
 
-def caps_of(W: np.ndarray, b: np.ndarray, activation: str, radius: float) -> Caps:
+def caps_of(W: np.ndarray, b: np.ndarray, activation: Psi, radius: float) -> Caps:
     """The caps of all neurons of a piecewise-linear activation."""
-    low, high = SLOPES[activation]
+    low, high = sides_of(activation)
     size = np.where(W.any(1), safe_norms(W), 1.0)
     t = -b / size / radius
     side, cut = np.where(t >= 0, 1.0, -1.0), W.any(1) & (np.abs(t) < 1.0 - 1e-10)
@@ -159,22 +312,44 @@ def caps_of(W: np.ndarray, b: np.ndarray, activation: str, radius: float) -> Cap
     return Caps(n, t, np.sqrt(1.0 - t * t), cut, size, inside, outside)
 
 
-def each_case(
-    W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: str, statement: dict[str, Any]
+class Part(NamedTuple):
+    """A part of the domain, and weights for v_0 and the neurons whose slopes are not known there."""
+
+    leader: int | None  # the part lies in its cap
+    neurons: np.ndarray
+    weights: np.ndarray
+
+
+class Statement(NamedTuple):
+    """What a certificate says besides its bound: where it holds, and how that is proved, in one of the ways of BY."""
+
+    domain: str
+    radius: float
+    tangential: bool
+    by: str
+    parts: tuple[Part, ...] = ()
+    overlap: tuple[float, float] | None = None  # rho and kappa of `with_overlap`
+    ties: tuple[tuple[int, int, int], ...] = ()  # neuron, another one, sign of their r
+    thin: tuple[int, ...] = ()  # neurons of thin caps
+    assumed: Any = None  # of an activation that is not known here, see `Assumed`
+
+
+def each_part(
+    W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: Psi, statement: Statement
 ) -> Iterator[tuple[Any, Any, float]]:
-    """alpha, beta and a lower bound on |grad f(x) . x| / R for each case.
+    """alpha, beta and a lower bound on |grad f(x) . x| / R for each part.
 
     Two caps are apart if n_i . n_j < t_i t_j - s_i s_j, the cosine of the sum of their angles, and i lies in j if
-    n_i . n_j > t_i t_j + s_i s_j and t_i > t_j. A case is: in the cap of its leader, in none of a leader before it; the
-    last one has no leader. So every point lies in one of the cases.
+    n_i . n_j > t_i t_j + s_i s_j and t_i > t_j. A part is: in the cap of its leader, in none of a leader before it; the
+    last one has no leader. So every point lies in one of the parts.
     """
-    domain, radius = statement["domain"], statement["radius"]
+    domain, radius = statement.domain, statement.radius
     alpha, beta = slopes(W, b, activation, domain, radius)
-    leaders = [case["leader"] for case in statement["cases"][:-1]]
-    for i in statement["thin"]:
-        alpha[i] = beta[i] = SLOPES[activation][int(b[i] > 0)]  # outside of its cap
+    leaders = [int(part.leader) for part in statement.parts if part.leader is not None]
+    for i in statement.thin:
+        alpha[i] = beta[i] = sides_of(activation)[int(b[i] > 0)]  # outside of its cap
     if leaders:
-        low, high = SLOPES[activation]
+        low, high = sides_of(activation)
         n, t, s, cut, size, inside, outside = caps_of(W, b, activation, radius)
         margin = 1e-10 + g(W.shape[1] + 16)
     for i, leader in enumerate(leaders):
@@ -189,7 +364,7 @@ def each_case(
         lower[out] = upper[out] = outside[out]
         lower[leader] = upper[leader] = inside[leader]
         along = 0.0
-        if statement["tangential"]:
+        if statement.tangential:
             # grad f(x) . x / R: of the part that is known, over the cap; of every other neuron, on either side.
             known = lower == upper
             v = (np.where(known, lower, 0.0) * a) @ W
@@ -208,15 +383,15 @@ def each_case(
     yield lower, upper, 0.0
 
 
-def beside_thin(W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: str, statement: dict[str, Any]) -> Fraction:
+def beside_thin(W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: Psi, statement: Statement) -> Fraction:
     """What thin caps add to the gradient along the sphere: (beta - alpha) |a| ||w|| sin(angle), 90 degrees at most.
 
     In the cap the angle between x and w_l is at most the cap's, and ||w||^2 sin^2 = ||w||^2 - b^2 / R^2.
     """
-    low, high = SLOPES[activation] if statement["thin"] else (0.0, 0.0)
+    low, high = sides_of(activation) if statement.thin else (0.0, 0.0)
     total = Fraction(0)
-    for i in statement["thin"]:
-        square = square_of(W[i]) - (Fraction(float(b[i])) / Fraction(statement["radius"])) ** 2
+    for i in statement.thin:
+        square = square_of(W[i]) - (Fraction(float(b[i])) / Fraction(statement.radius)) ** 2
         if b[i] == 0 or square <= 0:
             raise ValueError("a thin cap is none")
         size = root_below(square) * (1 + Fraction(1, 2**60))
@@ -225,7 +400,7 @@ def beside_thin(W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: str, st
 
 
 class Form(NamedTuple):
-    """constant + r' (F F' + arrow) r, which over r_0 = 1, |r_l| <= 1 no squared gradient norm of a case exceeds.
+    """constant + r' (F F' + arrow) r, which over r_0 = 1, |r_l| <= 1 no squared gradient norm of a part exceeds.
 
     F has a row for v_0 and one for each free neuron; the arrow is a matrix with entries in row and column 0 alone. All
     in units of `unit`^2, a power of two. `errors` bounds the norms of what the rows of F are off by, `slack` what
@@ -256,33 +431,33 @@ def tied(
     form: Form,
     W: np.ndarray,
     b: np.ndarray,
-    activation: str,
+    activation: Psi,
     alpha: Any,
     beta: Any,
     free: list[int],
-    ties: list[tuple[int, int, int]],
+    ties: Iterable[tuple[int, int, int]],
 ) -> Form:
-    """The form where neurons on one hyperplane are switched together: the rows at the end are added to their heads'.
+    """The form where neurons on one hyperplane are switched together: the rows at the end are added to the others'.
 
     With (w_i, b_i) = t (w_j, b_j) the kink of both is at the same points, and r_i = sign(t) r_j if both slopes have the
     whole interval; without kinks t = 1.
     """
     F, errors = form.F.copy(), form.errors.copy()
-    for place, (neuron, head, sign) in enumerate(ties, start=1 + len(free)):
-        one, other = ([Fraction(float(v)) for v in (*W[i].tolist(), b[i])] for i in (neuron, head))
+    for place, (neuron, with_it, sign) in enumerate(ties, start=1 + len(free)):
+        one, other = ([Fraction(float(v)) for v in (*W[i].tolist(), b[i])] for i in (neuron, with_it))
         pivot = next(i for i, v in enumerate(other) if v)
         p, q = one[pivot], other[pivot]
         is_one_plane = all(v * q == w * p for v, w in zip(one, other, strict=True)) and p * q * sign > 0
-        alike = is_one_plane if activation in KINKED else one == other and sign == 1
-        if not alike or abs(sign) != 1 or alpha[neuron] != alpha[head] or beta[neuron] != beta[head]:
+        alike = is_one_plane if is_kinked(activation) else one == other and sign == 1
+        if not alike or abs(sign) != 1 or alpha[neuron] != alpha[with_it] or beta[neuron] != beta[with_it]:
             raise ValueError("neurons that are tied are not on one hyperplane")
-        row = 1 + free.index(head)
+        row = 1 + free.index(with_it)
         F[row] += sign * F[place]
         errors[row] += errors[place] + g(2) * np.abs(F[row]).sum()
     return form._replace(F=F[: 1 + len(free)], errors=errors[: 1 + len(free)])
 
 
-def with_crowd(form: Form, rho: float, kappa: float, t: np.ndarray, n: np.ndarray, sign: np.ndarray) -> Form:
+def with_overlap(form: Form, rho: float, kappa: float, t: np.ndarray, n: np.ndarray, sign: np.ndarray) -> Form:
     """The form for ||grad f||^2 + rho (1 - |z|^2) + 2 rho kappa sum_l t_l y_l (n_l . z - t_l), at its largest over z.
 
     On the sphere or in the ball that is no less than ||grad f||^2: z = x / R, and y_l = (1 + sign_l r_l) / 2 is 1 in
@@ -373,40 +548,41 @@ def proves_norm(A: np.ndarray, norm: float) -> bool:
     return 0 < mu < np.inf and is_below(form, np.ones(len(A)), mu)
 
 
-def proves(W: Any, b: Any, a: Any, activation: str, statement: dict[str, Any], bound: float) -> bool:
-    """Whether the weights of every case prove that the gradient is at most `bound` there; a form needs no cases."""
+def proves(W: Any, b: Any, a: Any, name: str, statement: Statement, bound: float) -> bool:
+    """Whether the gradient is proved to be at most `bound`: by the weights of every part, by a form, or by cells."""
     W, b, a = (np.asarray(array, np.float64) for array in (W, b, a))
-    if statement["tangential"] and W.shape[1] == 1:
+    activation = psi_of(name, statement.assumed, len(a))
+    if statement.tangential and W.shape[1] == 1:
         return bound >= 0  # nothing lies along a sphere of two points
-    if statement["cells"]:
+    if statement.by == "cells":
         return all(square <= Fraction(bound) ** 2 for square in squares_of_cells(W, b, a, activation, statement, bound))
-    if not is_moderate(W, a, statement["domain"], statement["radius"]):
+    if not is_moderate(W, a, statement.domain, statement.radius):
         raise OverflowError
-    if activation == FORM:
-        return proves_form(W, a, statement["radius"], bound)
+    if statement.by == "form":
+        return proves_form(W, a, statement.radius, bound)
     active = (a != 0) & W.any(1)
     thin = beside_thin(W, b, a, activation, statement)
-    low, high = slopes(W, b, activation, statement["domain"], statement["radius"])
-    for (alpha, beta, along), case in zip(each_case(W, b, a, activation, statement), statement["cases"], strict=True):
-        free, weights = np.array(case["neurons"], int), np.array(case["weights"], float)
+    low, high = slopes(W, b, activation, statement.domain, statement.radius)
+    for (alpha, beta, along), part in zip(each_part(W, b, a, activation, statement), statement.parts, strict=True):
+        free, weights = part.neurons, part.weights
         if weights.shape != (1 + len(free),):
             raise ValueError(f"there are {weights.size} weights where {1 + len(free)} are needed")
         alpha[free], beta[free] = low[free], high[free]  # the weights are for neurons of which no more is known
-        with_tied = np.array([*free, *(neuron for neuron, _, _ in statement["ties"])], int)
+        with_tied = np.array([*free, *(neuron for neuron, _, _ in statement.ties)], int)
         if np.delete((alpha < beta) & active, with_tied).any():
             raise ValueError("a neuron without a weight has an unknown slope")
         if not (active & ((alpha != 0) | (beta != 0))).any() and not thin:
             continue  # the gradient is 0
         form = gradient_form(W, a, alpha, beta, with_tied)
-        form = tied(form, W, b, activation, alpha, beta, free.tolist(), statement["ties"])
-        if statement["crowd"] is None:
-            if not proves_case(form, weights, Fraction(bound) ** 2 + Fraction(along) ** 2, thin):
+        form = tied(form, W, b, activation, alpha, beta, free.tolist(), statement.ties)
+        if statement.overlap is None:
+            if not proves_part(form, weights, Fraction(bound) ** 2 + Fraction(along) ** 2, thin):
                 return False
             continue
-        caps = caps_of(W, b, activation, statement["radius"])
+        caps = caps_of(W, b, activation, statement.radius)
         sign = np.where(caps.inside == beta, 1.0, -1.0)[free]
-        rho, kappa = statement["crowd"]
-        form = with_crowd(form, rho, kappa, caps.t[free], caps.n[free], sign)
+        rho, kappa = statement.overlap
+        form = with_overlap(form, rho, kappa, caps.t[free], caps.n[free], sign)
         left = Fraction(bound) ** 2 / form.unit**2 - form.constant - Fraction(form.slack)
         mu = float(left / sum(map(Fraction, weights.tolist()))) * (1.0 - g(2))
         if not (0 < mu < np.inf and is_below(form, weights, mu)):
@@ -414,7 +590,7 @@ def proves(W: Any, b: Any, a: Any, activation: str, statement: dict[str, Any], b
     return True
 
 
-def proves_case(form: Form, weights: np.ndarray, square: Fraction, beside: Fraction) -> bool:
+def proves_part(form: Form, weights: np.ndarray, square: Fraction, beside: Fraction) -> bool:
     """Whether (||F' r|| + beside)^2 <= square; rows of weight 0 and all errors are added by their lengths."""
     heavy = (weights > 0) & form.F.any(1)
     lengths = [*safe_norms(form.F[~heavy & form.F.any(1)]).tolist(), *form.errors.tolist()]
@@ -458,9 +634,9 @@ def sign_of(p: Fraction, q: Fraction, square: Fraction) -> int:
     return 0 if larger == 0 else (1 if (larger > 0) == (p > 0) else -1)
 
 
-def lines_of(W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: str) -> tuple[list[Line], Vector]:
+def lines_of(W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: Psi) -> tuple[list[Line], Vector]:
     """Different lines across which the gradient jumps, and the gradient where all n . x + c < 0, if there is such x."""
-    low, high = map(Fraction, SLOPES[activation])
+    kinks, sides = (list(map(Fraction, of)) for of in pieces_of(activation) or ((), ()))
     base = (Fraction(0), Fraction(0))
     merged: dict[tuple[Fraction, Fraction, Fraction], Vector] = {}
     for row, bias, factor in zip(W.tolist(), b.tolist(), a.tolist(), strict=True):
@@ -469,11 +645,13 @@ def lines_of(W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: str) -> tu
         w = (Fraction(row[0]), Fraction(row[1]))
         pivot = w[0] or w[1]
         v = (Fraction(factor) * w[0], Fraction(factor) * w[1])
-        at_minus, jump = (low, high - low) if pivot > 0 else (high, low - high)
+        at_minus, sign = (sides[0], 1) if pivot > 0 else (sides[-1], -1)
         base = base[0] + at_minus * v[0], base[1] + at_minus * v[1]
-        key = w[0] / pivot, w[1] / pivot, Fraction(bias) / pivot
-        before = merged.get(key, (Fraction(0), Fraction(0)))
-        merged[key] = before[0] + jump * v[0], before[1] + jump * v[1]
+        for kink, left, right in zip(kinks, sides, sides[1:], strict=False):
+            jump = sign * (right - left)
+            key = w[0] / pivot, w[1] / pivot, (Fraction(bias) - kink) / pivot
+            before = merged.get(key, (Fraction(0), Fraction(0)))
+            merged[key] = before[0] + jump * v[0], before[1] + jump * v[1]
     return [Line((p, q), c, jump) for (p, q, c), jump in merged.items() if any(jump)], base
 
 
@@ -486,14 +664,14 @@ def gradient_where(lines: list[Line], base: Vector, signs: Iterable[int]) -> Vec
 
 
 def squares_of_cells(
-    W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: str, statement: dict[str, Any], bound: float
+    W: np.ndarray, b: np.ndarray, a: np.ndarray, activation: Psi, statement: Statement, bound: float
 ) -> Iterator[Fraction]:
     """The squared gradient norms of all cells that meet the domain; along the circle, what they reach there."""
-    used = np.ones(W.shape[1], bool) if statement["tangential"] else W[a != 0].any(0)
+    used = np.ones(W.shape[1], bool) if statement.tangential else W[a != 0].any(0)
     if used.sum() > 2:
         raise ValueError("cells are for two dimensions at most")
-    domain = "ball" if statement["domain"] == "sphere" and not used.all() else statement["domain"]
-    radius = None if domain == "space" else Fraction(statement["radius"])
+    domain = "ball" if statement.domain == "sphere" and not used.all() else statement.domain
+    radius = None if domain == "space" else Fraction(statement.radius)
     lines, base = lines_of(np.pad(W[:, used], [(0, 0), (0, 2 - used.sum())]), b, a, activation)
     if used.sum() <= 1:
         points = places_on_line([-line.c / line.n[0] for line in lines], radius, domain == "sphere")
@@ -501,7 +679,7 @@ def squares_of_cells(
         gradients = [gradient_where(lines, base, each) for each in signs]
         yield from (dot(g, g) for g in gradients)
     elif domain == "sphere":
-        yield from squares_on_circle(lines, base, Fraction(statement["radius"]), statement["tangential"], bound)
+        yield from squares_on_circle(lines, base, Fraction(statement.radius), statement.tangential, bound)
     else:
         yield from squares_in_plane(lines, base, radius)
 
@@ -617,90 +795,136 @@ def require_numbers(**arrays: np.ndarray) -> None:
         require(exact, f"The network's {name} has integers too large for double precision.")
 
 
+def statement_of(record: dict[str, Any]) -> Statement:
+    """What a record states, in types; one of the first kind had the fields of every proof side by side."""
+    try:
+        proof = proof_of_first_kind(record) if record.get("kind") == FIRST else record["proof"]
+        unknown = set(record) - FIELDS
+        require(record.get("kind") == FIRST or not unknown, f"A certificate has no field {', '.join(sorted(unknown))}.")
+        by = proof["by"]
+        require(by in BY, f"There is no proof by {by!r}.")
+        require(set(proof) == BY[by], f"A proof by {by} has the fields {', '.join(sorted(BY[by]))}.")
+        alone = (
+            [{"leader": None, "neurons": proof["neurons"], "weights": proof["weights"]}] if "weights" in proof else []
+        )
+        given = proof.get("parts", alone)
+        require(all(set(part) == set(Part._fields) for part in given), "A part has a leader, neurons and weights.")
+        statement = Statement(
+            record["domain"],
+            float(record["radius"]),
+            bool(record["tangential"]),
+            by,
+            tuple(
+                Part(part["leader"], np.array(part["neurons"], int), np.array(part["weights"], float)) for part in given
+            ),
+            (float(proof["rho"]), float(proof["kappa"])) if "rho" in proof else None,
+            tuple((neuron, other, sign) for neuron, other, sign in proof.get("ties", [])),
+            tuple(proof.get("thin", [])),
+            record.get("assumed"),
+        )
+        leaders = [part.leader for part in statement.parts if part.leader is not None]
+        integers = [*leaders, *statement.thin, *(number for tie in statement.ties for number in tie)]
+        if not all(type(number) is int for number in integers):
+            raise TypeError(integers)
+        if not all(part.neurons.ndim == part.weights.ndim == 1 for part in statement.parts):
+            raise TypeError(statement.parts)
+    except Refused:
+        raise
+    except Exception:
+        raise Refused("This is not a certificate: it is damaged or of another kind.") from None
+    return statement
+
+
+def proof_of_first_kind(record: dict[str, Any]) -> dict[str, Any]:
+    """The proof of a record of the first kind, as the present kind says it."""
+    cases, crowd, ties, thin = record["cases"], record["crowd"], record.get("ties", []), record.get("thin", [])
+    if record.get("cells", False) is not False or not cases:
+        plain = crowd is None and not cases and not ties and not thin
+        require(plain, "A proof by cells or by a form has no weights.")
+        return {"by": "cells" if record.get("cells", False) is True else "form"}
+    if len(cases) > 1:
+        require(crowd is None and not ties and not thin, "The ties, thin caps and cases do not fit together.")
+        return {"by": "disjoint caps", "parts": cases}
+    require(cases[0]["leader"] is None, "The cases do not cover the domain.")
+    own = {name: cases[0][name] for name in ("neurons", "weights")}
+    if crowd is None:
+        return {"by": "slopes", **own, "ties": ties, "thin": thin}
+    require(not ties and not thin, "The ties and thin caps do not fit the rest of the proof.")
+    rho, kappa = crowd
+    return {"by": "overlapping caps", **own, "rho": rho, "kappa": kappa}
+
+
+def require_fitting(statement: Statement, activation: Psi, k: int) -> None:
+    """Refuse a statement that is none about a network with k neurons of this activation."""
+    domain, radius, tangential, by = statement[:4]
+    known = domain in ("space", "ball", "sphere") and 0 < radius < np.inf and not (tangential and domain != "sphere")
+    require(known, f"The domain {domain!r} of radius {radius} is unknown.")
+    has_caps = domain != "space" and is_kinked(activation)
+    fitting = {
+        "slopes": activation != FORM,
+        "disjoint caps": has_caps,
+        "overlapping caps": has_caps,
+        "cells": pieces_of(activation) is not None,
+        "form": activation == FORM and domain != "space" and not tangential,
+    }
+    require(fitting[by], f"There is no proof by {by} for {name_of(activation)} on this domain.")
+    leaders = [part.leader for part in statement.parts]
+    covers = by in ("cells", "form") or (
+        leaders[-1:] == [None] and set(leaders[:-1]) <= set(range(k)) and len(set(leaders)) == len(leaders)
+    )
+    require(covers, "The parts do not cover the domain: their leaders must be different neurons, and at last none.")
+    plain = not statement.thin or (tangential and has_caps)
+    require(plain and set(statement.thin) <= set(range(k)), "Thin caps are for neurons with a kink, along the sphere.")
+    require(len(set(statement.thin)) == len(statement.thin), "A thin cap is named twice.")
+    if statement.overlap is not None:
+        positive = all(0 < number < np.inf for number in statement.overlap)
+        require(positive, "rho and kappa must be positive numbers.")
+    for part in statement.parts:
+        named, weights = part.neurons.tolist(), part.weights
+        there = set(named) <= set(range(k))
+        require(there, "The certificate is for another network: it names a neuron that is not there.")
+        require(len(set(named)) == len(named), "The neurons of a part are named twice.")
+        usable = np.isfinite(weights).all() and ((weights > 0) | ((weights == 0) & (statement.overlap is None))).all()
+        require(usable, "The weights must be finite and not negative, and positive for overlapping caps.")
+    tied_neurons = [neuron for neuron, _, _ in statement.ties]
+    there = {number for neuron, other, _ in statement.ties for number in (neuron, other)} <= set(range(k))
+    named = [*tied_neurons, *(neuron for part in statement.parts for neuron in part.neurons.tolist())]
+    once = len(set(named)) == len(named)
+    require(there and (once or not statement.ties), "The ties do not fit the network or the rest of the proof.")
+    require(not (statement.ties and statement.thin), "The ties do not fit the thin caps.")
+
+
 def check_network(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[Fraction, str]:
     """The bound that is proved for a network of one hidden layer, and on what, in words."""
     require({"W", "b", "a"} <= set(arrays), "The network file lacks W, b or a.")
     W, b, a = (arrays[name] for name in "Wba")
-    c, activation = arrays.get("c", np.zeros((), W.dtype)), str(arrays.get("activation", "relu"))
+    c, name = arrays.get("c", np.zeros((), W.dtype)), str(arrays.get("activation", "relu"))
+    name = ALIASES.get(name, name)
     try:
         network, bound = record["network"], float(record["bound"])
-        domain, radius, tangential = record["domain"], float(record["radius"]), bool(record["tangential"])
-        crowd = None if record["crowd"] is None else tuple(map(float, record["crowd"]))
-        leaders = [case["leader"] for case in record["cases"]]
-        if not all(leader is None or type(leader) is int for leader in leaders):
-            raise TypeError(leaders)
-        thin, cells, ties = record.get("thin", []), record.get("cells", False), record.get("ties", [])
-        if not all(len(tie) == 3 and all(type(number) is int for number in tie) for tie in ties):
-            raise TypeError(ties)
-        if type(cells) is not bool or not all(type(neuron) is int for neuron in thin):
-            raise TypeError(thin)
-        cases = [
-            {**case, "neurons": np.array(case["neurons"], int), "weights": np.array(case["weights"], float)}
-            for case in record["cases"]
-        ]
-        if not all(case["neurons"].ndim == case["weights"].ndim == 1 for case in cases):
-            raise TypeError(cases)
     except Exception:
         raise Refused("This is not a certificate: it is damaged or of another kind.") from None
+    statement = statement_of(record)
     require_numbers(W=W, b=b, a=a, c=c)
     fits = W.ndim == 2 and b.shape == W.shape[:1] and a.shape == W.shape[:1] and c.ndim == 0 and 0 not in W.shape
     require(fits, "The network's arrays do not fit together.")
-    require(slope_range(activation) or activation == FORM, f"There is no slope interval for {activation!r}.")
-    require(network == digest((W, b, a, c), activation), "The certificate is for another network.")
-    known = domain in ("space", "ball", "sphere") and 0 < radius < np.inf and not (tangential and domain != "sphere")
-    require(known, f"The domain {domain!r} of radius {radius} is unknown.")
+    activation = psi_of(name, statement.assumed, len(a))
+    require(slope_range(activation) or activation == FORM, f"There is no slope interval for {name!r}.")
+    require(network == digest((W, b, a, c), name), "The certificate is for another network.")
     require(0 <= bound < np.inf, f"A bound of {bound} says nothing.")
-    if activation == FORM:
-        plain = domain != "space" and not b.any() and not cases and crowd is None and not thin and not cells
-        require(plain, "Quadratic forms are checked on a ball or sphere, without biases, cases and crowds.")
-    else:
-        covers = cells or (
-            leaders[-1:] == [None] and set(leaders[:-1]) <= set(range(len(a))) and len(set(leaders)) == len(leaders)
-        )
-        require(covers, "The cases do not cover the domain: their leaders must be different neurons, and at last none.")
-    has_caps = domain != "space" and activation in KINKED
-    plain = not thin or (tangential and has_caps and len(leaders) == 1 and crowd is None)
-    require(plain and set(thin) <= set(range(len(a))), "Thin caps are for neurons with a kink, along the sphere.")
-    require(len(set(thin)) == len(thin), "A thin cap is named twice.")
-    require(has_caps or (len(leaders) <= 1 and crowd is None), "There are no caps on this domain or activation.")
-    if crowd is not None:
-        plain = len(leaders) == 1 and len(crowd) == 2 and all(0 < number < np.inf for number in crowd)
-        require(plain, "A crowd is two positive numbers, and has no cases.")
-    for case in cases:
-        named, weights = case["neurons"].tolist(), case["weights"]
-        there = set(named) <= set(range(len(a)))
-        require(there, "The certificate is for another network: it names a neuron that is not there.")
-        require(len(set(named)) == len(named), "A case names a neuron twice.")
-        usable = np.isfinite(weights).all() and ((weights > 0) | ((weights == 0) & (crowd is None))).all()
-        require(usable, "The weights must be finite and not negative, and positive in a crowd.")
-    tied_neurons = [neuron for neuron, _, _ in ties]
-    plain = not ties or (len(leaders) == 1 and crowd is None and not thin and not cells)
-    there = {number for neuron, head, _ in ties for number in (neuron, head)} <= set(range(len(a)))
-    twice = len({*tied_neurons, *(cases[0]["neurons"].tolist() if cases else [])}) < len(tied_neurons) + sum(
-        len(case["neurons"]) for case in cases
-    )
-    require(plain and there and not (ties and twice), "The ties do not fit the network or the rest of the proof.")
-    plain = not cells or (activation in (*KINKED, "identity") and not cases and crowd is None and not thin)
-    require(plain, "A proof by cells is for piecewise-linear activations and has no weights.")
-    statement = {
-        "domain": domain,
-        "radius": radius,
-        "tangential": tangential,
-        "cases": cases,
-        "crowd": crowd,
-        "ties": ties,
-        "thin": thin,
-        "cells": cells,
-    }
+    require_fitting(statement, activation, len(a))
+    require(activation != FORM or not b.any(), "Quadratic forms are checked without biases.")
     try:
-        proved = proves(W, b, a, activation, statement, bound)
+        proved = proves(W, b, a, name, statement, bound)
     except ValueError as error:
         raise Refused(f"The certificate is damaged or for another network: {error}.") from None
     except (OverflowError, FloatingPointError):
         raise Refused(f"The weights or the bound {bound!r} are too large, too small or too far apart.") from None
-    require(proved, f"The weights do not prove the bound {bound!r}.")
+    require(proved, f"The bound {bound!r} is not proved.")
+    domain, radius = statement.domain, statement.radius
     where = "R^d" if domain == "space" else f"the {domain} of radius {radius:g}"
-    return Fraction(bound), f"gradient's part along {where}" if tangential else f"Lipschitz constant on {where}"
+    on = f"the gradient's part along {where}" if statement.tangential else f"the Lipschitz constant on {where}"
+    return Fraction(bound), f", {activation.condition}: {on}" if isinstance(activation, Assumed) else f": {on}"
 
 
 def check_deep(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[Fraction, str]:
@@ -729,9 +953,9 @@ def check_deep(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[F
     return Fraction(bound), on
 
 
-KINDS = {KIND: check_network, DEEP: check_deep}
+KINDS = {KIND: check_network, FIRST: check_network, DEEP: check_deep}
 OF_LAYER = ("W", "b", "a", "c", "activation")
-ARRAYS = {KIND: OF_LAYER, DEEP: ("A", "u", *(f"outer_{name}" for name in OF_LAYER))}
+ARRAYS = {KIND: OF_LAYER, FIRST: OF_LAYER, DEEP: ("A", "u", *(f"outer_{name}" for name in OF_LAYER))}
 
 
 def read_network(path: Any) -> dict[str, np.ndarray]:
@@ -806,7 +1030,7 @@ def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
         return False, str(error)
     except MemoryError:
         return False, "The network is too large for the memory of this machine."
-    return True, f"Proved: the {on} is at most {float(bound)!r}."
+    return True, f"Proved{on} is at most {float(bound)!r}."
 
 
 if __name__ == "__main__":

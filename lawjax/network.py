@@ -14,20 +14,26 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from lawjax import activations, files
 from lawjax.activations import Activation
 from lawjax.errors import UserError
 
-Array = Any
+Floats = Float[Any, "..."]  # arrays of NumPy or of JAX, all of them
+Matrices = Float[Any, "*stack k d"]
+Vectors = Float[Any, "*stack k"]
+Scalars = Float[Any, "*stack"]
+Points = Float[Any, "*n d"]
+Values = Float[Any, "*n"]
 _FIELDS = ("W", "b", "a", "c")
 
 
-def _xp(*arrays: Array) -> Any:
+def _xp(*arrays: Any) -> Any:
     return np if all(isinstance(array, (np.ndarray, np.generic)) for array in arrays) else jnp
 
 
-def _as_floats(name: str, value: Array) -> Array:
+def _as_floats(name: str, value: Any) -> Floats:
     """An array of floats: JAX arrays stay JAX arrays, all else becomes NumPy and keeps its precision.
 
     Bytes are put into the machine's order.
@@ -50,7 +56,7 @@ def _as_floats(name: str, value: Array) -> Array:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def _without_unit_axis(array: Array, shape: tuple[int, ...], at: int) -> Array:
+def _without_unit_axis(array: Floats, shape: tuple[int, ...], at: int) -> Floats:
     """(k,) for (1, k), () for (1,), less the axis of the one output that frameworks keep; `at` counts from the end."""
     written = (*shape[: len(shape) - at], 1, *shape[len(shape) - at :])
     return array.reshape(shape) if array.shape == written else array
@@ -64,7 +70,7 @@ def _word(array: Any) -> str:
     return str(array)
 
 
-def _along_last(vector: Array, like: Array) -> Array:
+def _along_last(vector: Floats, like: Floats) -> Floats:
     """(k,) as (1, ..., 1, k), since JAX can be asked to refuse arrays of different ranks."""
     return vector.reshape((1,) * (like.ndim - 1) + vector.shape)
 
@@ -88,18 +94,18 @@ class TwoLayer:
             activation.
     """
 
-    W: Array
-    b: Array
-    a: Array
-    c: Array
+    W: Matrices
+    b: Vectors
+    a: Vectors
+    c: Scalars
     activation: Activation
 
     def __init__(
         self,
-        W: Array,
-        b: Array | None = None,
-        a: Array | None = None,
-        c: Array = 0.0,
+        W: Any,  # anything that NumPy makes an array of; shapes are checked here, in sentences
+        b: Any = None,
+        a: Any = None,
+        c: Any = 0.0,
         activation: Activation | str = "relu",
     ):
         psi = activations.get(activation)
@@ -125,10 +131,10 @@ class TwoLayer:
                 raise UserError(f"{name} has NaN or infinite entries; a network needs finite weights.")
         self._set(W, b, a, c, psi)
 
-    def _set(self, W: Array, b: Array, a: Array, c: Array, activation: Activation) -> None:
+    def _set(self, W: Any, b: Any, a: Any, c: Any, activation: Activation) -> None:
         self.W, self.b, self.a, self.c, self.activation = W, b, a, c, activation
 
-    def tree_flatten_with_keys(self) -> tuple[list[tuple[Any, Array]], Activation]:
+    def tree_flatten_with_keys(self) -> tuple[list[tuple[Any, Any]], Activation]:
         """Pytree protocol: the four arrays are leaves, the activation is static."""
         return [(jax.tree_util.GetAttrKey(name), getattr(self, name)) for name in _FIELDS], self.activation
 
@@ -150,7 +156,7 @@ class TwoLayer:
         """d."""
         return self.W.shape[-1]
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Points) -> Values:
         """f(x) for one point (d,) or many (..., d); shape (...).
 
         On a stack use `jax.vmap(lambda f: f(x))(stack)`.
@@ -158,17 +164,17 @@ class TwoLayer:
         x = self._points(x)
         return self.activation(self._preactivations(x)) @ self.a + self.c
 
-    def gradient(self, x: Array) -> Array:
+    def gradient(self, x: Points) -> Points:
         """The gradient of f at one point (d,) or many (..., d); same shape. On a kink, the gradient from the left."""
         x = self._points(x)
         slopes = self.activation.slope(self._preactivations(x))
         return (slopes * _along_last(self.a, slopes)) @ self.W
 
-    def _preactivations(self, x: Array) -> Array:
+    def _preactivations(self, x: Points) -> Floats:
         products = x @ self.W.T
         return products + _along_last(self.b, products)
 
-    def _points(self, x: Array) -> Array:
+    def _points(self, x: Any) -> Points:
         if self.W.ndim != 2:
             raise UserError(
                 f"This is a stack of shape {self.W.shape[:-2]}; call it through jax.vmap or index it first."

@@ -31,8 +31,16 @@ import scipy.special
 
 from lawjax import TwoLayer
 
-SLOPES = {"relu": (0.0, 1.0), "leaky_relu": (0.01, 1.0), "abs": (-1.0, 1.0), "identity": (1.0, 1.0)}
-PIECEWISE_LINEAR = tuple(SLOPES)
+PIECES = {  # kinks, and the slopes before, between and after them
+    "relu": ((0.0,), (0.0, 1.0)),
+    "leaky_relu": ((0.0,), (0.01, 1.0)),
+    "abs": ((0.0,), (-1.0, 1.0)),
+    "identity": ((0.0,), (1.0, 1.0)),
+    "relu6": ((0.0, 6.0), (0.0, 1.0, 0.0)),
+    "hard_tanh": ((-1.0, 1.0), (0.0, 1.0, 0.0)),
+    "leaky_relu:0.2": ((0.0,), (0.2, 1.0)),
+}
+PIECEWISE_LINEAR = tuple(PIECES)
 MARGIN = Fraction(1, 2**43)  # 1e-13
 _BITS = 80  # of a number before it is rounded to a float
 
@@ -93,6 +101,7 @@ def _sizes(network: TwoLayer) -> set[float]:
     sizes = np.abs(W).max(1)
     with np.errstate(all="ignore"):
         distances = np.abs(b) / sizes
+    distances = np.append(distances, [np.abs(kink) / sizes for kink in PIECES[network.activation.name][0] if kink])
     distances = distances[np.isfinite(distances) & (distances > 1e-100) & (distances < 1e100)]
     some = np.quantile(distances, [0.0, 0.25, 0.5, 0.75, 1.0]) if len(distances) else np.ones(1)
     return {float(factor * size) for size in some for factor in (2.0, 16.0, 1e3, 1e6)}
@@ -149,13 +158,26 @@ def sampled(
 
 
 def _slopes(activation: str, t: np.ndarray) -> np.ndarray:
-    if activation in SLOPES:
-        return np.where(t > 0, *SLOPES[activation][::-1])
+    if activation in PIECES:
+        kinks, sides = PIECES[activation]
+        return np.array(sides)[np.searchsorted(kinks, t)]
     t = np.clip(t, -300.0, 300.0)
     if activation == "tanh":
         return np.cosh(t) ** -2.0
     if activation == "softplus":
         return 1.0 / (1.0 + np.exp(-t))
+    if activation == "sigmoid":
+        return 1.0 / (2.0 + np.exp(t) + np.exp(-t))
+    if activation == "elu":
+        return np.exp(np.minimum(t, 0.0))
+    if activation == "silu":  # t / (1 + exp(-t)), differentiated
+        return (1.0 + np.exp(-t) * (1.0 + t)) / (1.0 + np.exp(-t)) ** 2
+    if activation == "gelu:tanh":
+        t = np.clip(t, -30.0, 30.0)
+        scale = math.sqrt(2.0 / math.pi)
+        u = np.clip(scale * (t + 0.044715 * t**3), -300.0, 300.0)
+        return 0.5 * (1.0 + np.tanh(u)) + 0.5 * t * scale * (1.0 + 3.0 * 0.044715 * t * t) / np.cosh(u) ** 2
+    assert activation == "gelu"
     return scipy.special.ndtr(t) + t * np.exp(-0.5 * t * t) / math.sqrt(2.0 * math.pi)  # gelu
 
 
@@ -189,13 +211,15 @@ def kinks_of(network: TwoLayer, reach: Fraction | None = None) -> tuple[Kinks, F
     With a reach, points within it that are nearer to a kink than MARGIN are marked: gradients have an entry more, the
     number of kinks that are so near.
     """
-    low, high = map(Fraction, SLOPES[network.activation.name])
+    places, sides = (list(map(Fraction, of)) for of in PIECES[network.activation.name])
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
     used = W.any(1) & (a != 0)
     rows = [list(map(Fraction, row)) for row in np.column_stack([W, b])[used].tolist()]
     products = [[Fraction(of) * w for w in row[:-1]] for of, row in zip(a[used].tolist(), rows, strict=True)]
-    start = [low * sum(column, Fraction(0)) for column in zip(*products, strict=True)] or [Fraction(0)] * W.shape[1]
-    (base, *jumps), unit = _integers([start, *([(high - low) * entry for entry in row] for row in products)])
+    start = [sides[0] * sum(of, Fraction(0)) for of in zip(*products, strict=True)] or [Fraction(0)] * W.shape[1]
+    heights = [after - before for before, after in itertools.pairwise(sides)]
+    (base, *jumps), unit = _integers([start, *([h * entry for entry in row] for h in heights for row in products)])
+    rows = [[*row[:-1], row[-1] - place] for place in places for row in rows]
     if reach is not None:
         some = [
             (row, jump, MARGIN * (reach * sum(map(abs, row[:-1])) + abs(row[-1])))

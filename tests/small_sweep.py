@@ -28,7 +28,9 @@ CONFIG = SweepConfig(Grid((40, 60), (20,), (2, 20, 40), seeds=2), dataclasses.re
 STUCK = SweepConfig(Grid((100,), (20, 40), (2, 100), seeds=3), TRAINING, dataclasses.replace(PROBES, brackets=False))
 
 # Assumptions that make a sweep look often and compact soon, in the belief that networks fit in k/2 steps.
-HALF_THE_WIDTH = StepRule(0.5, of_n=0, of_d=0, of_k=1, of_rate=0, of_batch=0, load=0, stalled=0, least=0)
+HALF_THE_WIDTH = StepRule(
+    0.5, of_n=0.0, of_d=0.0, of_k=1.0, of_rate=0.0, of_batch=0.0, load=0.0, stalled=0.0, least=0.0
+)
 DEVICE = dataclasses.replace(
     CPU, overhead=1e-6, compile_time=0.001, max_chunk=200, work_per_commit=0.0, steps=HALF_THE_WIDTH
 )

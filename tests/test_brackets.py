@@ -13,7 +13,15 @@ from lipschitz_networks import generic, paper_weights, random_network
 import lawjax
 from lawjax import Search, TwoLayer, UserError, check, constructions
 from lawjax.domains import Ball, Sphere, named
-from lawjax.lipschitz import certify, exact_circle, exact_space, path_product, spectral_product
+from lawjax.lipschitz import (
+    DisjointCaps,
+    OverlappingCaps,
+    certify,
+    exact_circle,
+    exact_space,
+    path_product,
+    spectral_product,
+)
 from lawjax.lipschitz.lower.evaluate import gradient_norms
 from lawjax.lipschitz.lower.walks import climb
 
@@ -125,7 +133,7 @@ def test_the_proxy_sees_nothing_of_small_caps_and_the_bracket_all(n, d, tmp_path
     """Section 3.2. The proxy's points have length about one and directions that all caps miss: it returns 0.
 
     On the sphere no two caps meet, so one neuron at a time is on: the gradient is 10, and sqrt(19) along the sphere at
-    the rim of a cap. The relaxation without cases counts as if all n neurons could be on.
+    the rim of a cap. The relaxation alone counts as if all n neurons could be on.
     """
     random = np.random.default_rng(0)
     centres = random.standard_normal((n, d))
@@ -137,17 +145,17 @@ def test_the_proxy_sees_nothing_of_small_caps_and_the_bracket_all(n, d, tmp_path
         assert value * (1 - 1e-6) <= found.lower <= value * (1 + 1e-12) <= found.upper * (1 + 1e-12)
         assert found.upper <= value * (1 + 1e-5)
         f.save(tmp_path / "f.npz")
-        (tmp_path / "c.json").write_text(json.dumps(found.certificate.record(f)))
+        (tmp_path / "c.json").write_text(json.dumps(found.proof.record(f)))
         assert check.check(tmp_path / "f.npz", tmp_path / "c.json")[0]
     assert certify(f, "ball").bound == pytest.approx(10.0, rel=1e-6)
     assert certify(f, Sphere(1.2)).bound > 15.0  # there the caps meet
     assert certify(f).bound > 80.0
 
 
-def test_cases_hold_on_the_circle():
+def test_disjoint_caps_hold_on_the_circle():
     """Caps of all sizes, apart and inside each other, with a few that have the larger side: against the exact value."""
     random = np.random.default_rng(2)
-    by_cases = 0
+    by_caps = 0
     for i in range(200):
         k = int(random.integers(2, 12))
         W = random.standard_normal((k, 2))
@@ -157,10 +165,10 @@ def test_cases_hold_on_the_circle():
             found = certify(f, Sphere(tangential=tangential), by_cells=False)
             exact = exact_circle(f, Sphere(tangential=tangential))
             assert exact <= found.bound * (1 + 1e-9), f
-            by_cases += bool(found.cases)
+            by_caps += isinstance(found, DisjointCaps)
         record = found.record(f)
-        assert check.proves(f.W, f.b, f.a, f.activation.name, record, record["bound"])
-    assert by_cases > 100
+        assert check.proves(f.W, f.b, f.a, f.activation.name, check.statement_of(record), record["bound"])
+    assert by_caps > 100
 
 
 @pytest.mark.parametrize(("n", "d", "k", "factor"), [(400, 800, 200, 1.8), (1000, 2000, 200, 1.8)])
@@ -168,7 +176,7 @@ def test_grouped_caps_are_within_a_small_factor(n, d, k, factor):
     """Section 3.3: few of the caps can be entered together; the relaxation without that is 3.5 to 5 times too large."""
     f = constructions.grouped_caps(generic(n, d), k).network
     found = lawjax.bracket(f, "sphere")
-    assert found.certificate.crowd is not None
+    assert isinstance(found.proof, OverlappingCaps)
     assert found.lower <= found.upper <= factor * found.lower
     assert certify(f).bound > 3.0 * found.lower
     beyond = np.random.default_rng(0).standard_normal((2000, d))

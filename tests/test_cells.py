@@ -43,7 +43,7 @@ def test_known_answers(name, tmp_path):
     found = lawjax.bracket(network, named(domain, tangential=tangential))
     assert found.lower == pytest.approx(value, rel=1e-9, abs=0.0)
     assert found.upper == pytest.approx(value, rel=1e-13, abs=0.0)
-    record = found.certificate.record(network)
+    record = found.proof.record(network)
     network.save(tmp_path / "f.npz")
     for bound, holds in ((record["bound"], True), (record["bound"] * (1 - 1e-9), value == 0.0)):
         (tmp_path / "c.json").write_text(json.dumps({**record, "bound": bound}))
@@ -84,7 +84,8 @@ def test_the_checker_agrees(domain, tangential):
         record = found.record(f)
         assert found.bound <= record["bound"] <= found.bound * (1 + 1e-13)
         if found.bound > 0:
-            assert not check.proves(f.W, f.b, f.a, f.activation.name, record, found.bound * (1 - 1e-12))
+            statement = check.statement_of(record)
+            assert not check.proves(f.W, f.b, f.a, f.activation.name, statement, found.bound * (1 - 1e-12))
 
 
 def test_cells_thinner_than_floats_are_apart():
@@ -123,7 +124,7 @@ def test_what_is_no_proof_by_cells_is_refused(tmp_path):
     f = TwoLayer(np.eye(3), np.zeros(3), np.ones(3))
     record = certify(f).record(f)
     f.save(tmp_path / "f.npz")
-    for change in ({"cells": True}, {"cells": True, "cases": []}, {"cells": 1}):
+    for change in ({"proof": {"by": "cells"}}, {"proof": {**record["proof"], "by": "cells"}}):
         (tmp_path / "c.json").write_text(json.dumps({**record, **change}))
         assert not check.check(tmp_path / "f.npz", tmp_path / "c.json")[0]
     with pytest.raises(UserError, match="radius"):

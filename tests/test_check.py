@@ -11,11 +11,14 @@ import pytest
 from lipschitz_networks import generic, paper_weights, random_network
 
 import lawjax
-from lawjax import TwoLayer, UserError, check, constructions
-from lawjax.domains import named
+from lawjax import TwoLayer, UserError, activations, check, constructions
+from lawjax.domains import Sphere, named
 from lawjax.lipschitz import certify, path_product
 
-ACTIVATIONS = ("relu", "leaky_relu", "abs", "tanh", "softplus", "gelu", "identity")
+ACTIVATIONS = (  # the old ones first, as the seeds of networks are their places
+    *("relu", "leaky_relu", "abs", "tanh", "softplus", "gelu", "identity"),
+    *("relu6", "hard_tanh", "sigmoid", "silu", "elu", "gelu:tanh", "leaky_relu:0.2"),
+)
 CHECKER = Path(check.__file__)
 
 
@@ -30,7 +33,15 @@ def written(tmp_path):
 
 
 def with_weights(record, weights):
-    return {**record, "cases": [{**record["cases"][0], "weights": weights}]}
+    return with_proof(record, weights=weights)
+
+
+def with_proof(record, **change):
+    return {**record, "proof": {**record["proof"], **change}}
+
+
+def by_parts(*parts):
+    return {"by": "disjoint caps", "parts": list(parts)}
 
 
 def verdict(folder, record=None, network=None):
@@ -63,7 +74,7 @@ def test_what_proves_less_is_rejected(written):
     f, folder, record = written
     assert verdict(folder)[0]
     strongest = int(np.argmax(np.abs(f.a) * np.linalg.norm(f.W, axis=1)))
-    weights = np.array(record["cases"][0]["weights"])
+    weights = np.array(record["proof"]["weights"])
     doubled = weights.copy()
     doubled[1 + strongest] *= 2.0
     changed = f.W.copy()
@@ -78,15 +89,15 @@ def test_what_proves_less_is_rejected(written):
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_weights_must_be_numbers_that_are_not_negative(written, value):
     _, folder, record = written
-    valid, why = verdict(folder, with_weights(record, [value, *record["cases"][0]["weights"][1:]]))
+    valid, why = verdict(folder, with_weights(record, [value, *record["proof"]["weights"][1:]]))
     assert not valid and "not negative" in why
 
 
 def test_a_row_of_weight_0_is_added_by_its_length(written):
     _, folder, record = written
-    valid, why = verdict(folder, with_weights(record, [0.0, *record["cases"][0]["weights"][1:]]))
-    assert not valid and "do not prove" in why
-    path = with_weights(record, [0.0] * len(record["cases"][0]["weights"]))
+    valid, why = verdict(folder, with_weights(record, [0.0, *record["proof"]["weights"][1:]]))
+    assert not valid and "is not proved" in why
+    path = with_weights(record, [0.0] * len(record["proof"]["weights"]))
     f = TwoLayer.load(folder / "f.npz")
     bound = path_product(f) * (1 + 1e-9)
     assert verdict(folder, {**path, "bound": bound})[0]
@@ -95,14 +106,16 @@ def test_a_row_of_weight_0_is_added_by_its_length(written):
 
 def test_other_networks_and_damaged_files_are_refused(written):
     f, folder, record = written
-    shorter = with_weights(record, record["cases"][0]["weights"][1:])
+    shorter = with_weights(record, record["proof"]["weights"][1:])
     assert "40 weights where 41 are needed" in verdict(folder, shorter)[1]
-    assert "cover" in verdict(folder, {**record, "cases": []})[1]
-    assert "cover" in verdict(folder, {**record, "cases": [{"leader": 0, "neurons": [], "weights": [1.0]}]})[1]
-    assert (
-        "no caps"
-        in verdict(folder, {**record, "cases": [{"leader": 0, "neurons": [], "weights": [1.0]}, *record["cases"]]})[1]
-    )
+    on_sphere = {**record, "domain": "sphere"}
+    assert "cover" in verdict(folder, {**on_sphere, "proof": by_parts()})[1]
+    assert "cover" in verdict(folder, {**on_sphere, "proof": by_parts(plain(leader=0))})[1]
+    assert "cover" in verdict(folder, {**on_sphere, "proof": by_parts(plain(leader=0), plain(leader=0), plain())})[1]
+    assert "no proof by disjoint caps" in verdict(folder, {**record, "proof": by_parts(plain(leader=0), plain())})[1]
+    assert "no proof by 'trust'" in verdict(folder, with_proof(record, by="trust"))[1]
+    assert "has the fields" in verdict(folder, with_proof(record, parts=[]))[1]
+    assert "no field comment" in verdict(folder, {**record, "comment": "true"})[1]
     assert "another network" in verdict(folder, {**record, "network": "0" * 64})[1]
     assert "kind" in verdict(folder, {**record, "kind": "something else"})[1]
     assert "domain" in verdict(folder, {**record, "domain": "torus"})[1]
@@ -113,6 +126,44 @@ def test_other_networks_and_damaged_files_are_refused(written):
         assert "not a certificate" in check.check(folder / "f.npz", folder / "c.json")[1]
     assert "not a certificate" in check.check(folder / "f.npz", folder / "missing.json")[1]
     assert "not a network" in check.check(folder / "c.json", folder / "c.json")[1]
+
+
+def of_first_kind(record):
+    """The same statement as files of the first kind made it: with the fields of every proof side by side."""
+    proof = record["proof"]
+    own = {"leader": None, "neurons": proof.get("neurons"), "weights": proof.get("weights")}
+    old = {name: value for name, value in record.items() if name != "proof"}
+    return {
+        **old,
+        "kind": check.FIRST,
+        "cases": proof.get("parts", [own] if "weights" in proof else []),
+        "crowd": [proof["rho"], proof["kappa"]] if "rho" in proof else None,
+        "ties": proof.get("ties", []),
+        "thin": proof.get("thin", []),
+        "cells": proof["by"] == "cells",
+    }
+
+
+@pytest.mark.parametrize("by", ["slopes", "ties", "thin", "disjoint caps", "overlapping caps", "cells", "form"])
+def test_certificates_of_the_first_kind_are_still_read(by, tmp_path):
+    twice, flat = paper_weights(20, 8), paper_weights(20, 8)
+    twice.W[1], twice.b[1] = twice.W[0], twice.b[0]
+    f, domain = {
+        "slopes": (paper_weights(20, 40), "space"),
+        "ties": (twice, "space"),
+        "thin": (TwoLayer(np.eye(3) + np.eye(3)[0], [-1.99, 0.0, 0.0], np.ones(3)), Sphere(tangential=True)),
+        "disjoint caps": (TwoLayer(np.eye(5), np.full(5, -0.9), np.ones(5)), "sphere"),
+        "overlapping caps": (constructions.grouped_caps(generic(60, 120), 30).network, "sphere"),
+        "cells": (TwoLayer([[1.0], [2.0]], [0.1, 0.2], [1.0, -1.0]), "space"),
+        "form": (TwoLayer(flat.W, np.zeros(8), flat.a, 0.0, "power:2"), "ball"),
+    }[by]
+    f.save(tmp_path / "f.npz")
+    record = certify(f, domain).record(f)
+    assert record["proof"]["by"] == by or record["proof"][by]
+    assert verdict(tmp_path, of_first_kind(record))[0]
+    less = {**of_first_kind(record), "bound": record["bound"] * (1 - 1e-6)}
+    assert not verdict(tmp_path, less)[0]
+    assert not verdict(tmp_path, {**of_first_kind(record), "crowd": [1.0, 1.0], "ties": [[0, 1, 1]]})[0]
 
 
 def test_a_bound_of_the_sphere_is_none_of_the_space(tmp_path):
@@ -134,20 +185,22 @@ def test_products_that_could_over_or_underflow(scale, tmp_path):
     assert not verdict(tmp_path, {**record, "bound": record["bound"] * (1 - 1e-9)})[0]
 
 
-def test_a_crowd_proves_its_bound_and_nothing_else(tmp_path):
-    """Section 3.3's network on the sphere, where the proof counts how many neurons can be on together."""
+def test_overlapping_caps_prove_their_bound_and_nothing_else(tmp_path):
+    """Section 3.3's network on the sphere, where the proof counts how many caps can overlap."""
     f = constructions.grouped_caps(generic(60, 120), 30).network
     f.save(tmp_path / "f.npz")
     record = certify(f, "sphere").record(f)
-    assert record["crowd"] is not None and verdict(tmp_path, record)[0]
-    rho, kappa = record["crowd"]
+    assert record["proof"]["by"] == "overlapping caps" and verdict(tmp_path, record)[0]
+    rho, kappa = record["proof"]["rho"], record["proof"]["kappa"]
     assert not verdict(tmp_path, {**record, "bound": record["bound"] * (1 - 1e-6)})[0]
-    for crowd in ([1.05 * rho, kappa], [rho / 1.05, kappa], [rho, 1.2 * kappa], [rho, kappa / 1.2], None):
-        assert not verdict(tmp_path, {**record, "crowd": crowd})[0]
+    for changed in ({"rho": 1.05 * rho}, {"rho": rho / 1.05}, {"kappa": 1.2 * kappa}, {"kappa": kappa / 1.2}):
+        assert not verdict(tmp_path, with_proof(record, **changed))[0]
+    own = {name: record["proof"][name] for name in ("neurons", "weights")}
+    assert not verdict(tmp_path, {**record, "proof": {"by": "slopes", **own, "ties": [], "thin": []}})[0]
     assert not verdict(tmp_path, {**record, "radius": 1.1})[0]
-    for crowd in ([rho], [rho, -kappa], [float("nan"), kappa]):
-        assert "two positive numbers" in verdict(tmp_path, {**record, "crowd": crowd})[1]
-    assert "no caps" in verdict(tmp_path, {**record, "domain": "space"})[1]
+    for changed in ({"kappa": -kappa}, {"rho": float("nan")}, {"rho": float("inf")}):
+        assert "positive numbers" in verdict(tmp_path, with_proof(record, **changed))[1]
+    assert "no proof by overlapping caps" in verdict(tmp_path, {**record, "domain": "space"})[1]
 
 
 def test_a_constant_network_has_the_bound_zero(tmp_path):
@@ -176,7 +229,7 @@ def test_the_checker_stands_alone(written):
     assert "lawjax." not in source.split('"""')[2] and "jax" not in source.split('"""')[2].replace("lawjax", "")
     (folder / "c.json").write_text(json.dumps({**record, "bound": 0.99 * record["bound"]}))
     run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 1 and "do not prove" in run.stdout and not run.stderr
+    assert run.returncode == 1 and "is not proved" in run.stdout and not run.stderr
 
 
 def test_commands(written, tmp_path):
@@ -206,17 +259,8 @@ def test_weights_near_the_largest_float(of):
     """A bound far below the truth is not accepted where scaling by a power of two would overflow."""
     weights = {"W": np.ones((1, 1)), "a": np.ones(1)}
     weights[of] = weights[of] * 1.5 * 2.0**1023
-    case = {"leader": None, "neurons": np.array([0]), "weights": np.array([0.5, 0.5])}
-    statement = {
-        "domain": "space",
-        "radius": 1.0,
-        "tangential": False,
-        "crowd": None,
-        "cases": [case],
-        "ties": [],
-        "thin": [],
-        "cells": False,
-    }
+    part = check.Part(None, np.array([0]), np.array([0.5, 0.5]))
+    statement = check.Statement("space", 1.0, False, "slopes", (part,))
     assert not check.proves(weights["W"], np.zeros(1), weights["a"], "relu", statement, 2.0**1000)
 
 
@@ -224,11 +268,15 @@ def plain(neurons=(), weights=(1.0,), leader=None):
     return {"leader": leader, "neurons": list(neurons), "weights": list(weights)}
 
 
+def by_slopes(neurons=(), weights=(1.0,)):
+    return {"by": "slopes", "neurons": list(neurons), "weights": list(weights), "ties": [], "thin": []}
+
+
 def judged(folder, W, b, a, activation="relu", **statement):
     """What the checker says of any arrays and any statement, the digest being theirs."""
     W, b, a, c = (np.asarray(array) for array in (W, b, a, 0.0))
     np.savez(folder / "f.npz", W=W, b=b, a=a, c=c, activation=np.array(activation))
-    usual = {"bound": 0.0, "domain": "space", "radius": 1.0, "tangential": False, "cases": [plain()], "crowd": None}
+    usual = {"bound": 0.0, "domain": "space", "radius": 1.0, "tangential": False, "proof": by_slopes()}
     record = {"kind": check.KIND, "network": check.digest((W, b, a, c), activation), **usual, **statement}
     (folder / "c.json").write_text(json.dumps(record))
     return check.check(folder / "f.npz", folder / "c.json")
@@ -249,12 +297,17 @@ LONG = np.longdouble
         # What cancels leaves less than the squares of the errors can tell: the gradient is 1.1e-187.
         (
             ([[TINY], [TINY * 2.0**-56], [1.0]], [0.0] * 3, [1.0, 1.0, -TINY], "identity"),
-            {"bound": 1e-195, "cases": [plain(weights=[1e-320])]},
+            {"bound": 1e-195, "proof": by_slopes(weights=[1e-320])},
         ),
         # The length of the radial part vanishes: sqrt(2) 1e-170 is the truth.
         (
             ([[SCALED, 0.0], [0.0, SCALED]], [-0.6 * SCALED, 1.5 * SCALED], [1.0, 1.0]),
-            {"bound": 1.29 * SCALED, "domain": "sphere", "tangential": True, "cases": [plain(leader=0), plain()]},
+            {
+                "bound": 1.29 * SCALED,
+                "domain": "sphere",
+                "tangential": True,
+                "proof": by_parts(plain(leader=0), plain()),
+            },
         ),
         # 1e-330 is 0 in float64, and the gradient is 1e-30.
         ((np.array([[1e300]], LONG), np.zeros(1, LONG), np.array([LONG("1e-330")])), {}),
@@ -268,11 +321,11 @@ def test_numbers_that_vanish_prove_nothing(tmp_path, arrays, statement):
     ("arrays", "statement"),
     [
         *[
-            (([[1.0]], [0.0], [1.0]), {"bound": 2.0, "cases": [{**plain((), (1.0, 1.0)), "neurons": neurons}]})
+            (([[1.0]], [0.0], [1.0]), {"bound": 2.0, "proof": {**by_slopes((), (1.0, 1.0)), "neurons": neurons}})
             for neurons in (0, "0", [[0]], [[]], None, {})
         ],
         (([[1.0]], [0.0], [1.0], "\ud800"), {"bound": 2.0}),
-        ((np.zeros((1, 300_000)), [0.0], [1.0], "power:2"), {"bound": 2.0, "domain": "ball", "cases": []}),
+        ((np.zeros((1, 300_000)), [0.0], [1.0], "power:2"), {"bound": 2.0, "domain": "ball", "proof": {"by": "form"}}),
         (([["a"]], [0.0], [1.0]), {"bound": 2.0}),
         (([[2**62]], [0.0], [1.0]), {"bound": 1e30}),
     ],
@@ -301,19 +354,27 @@ def test_the_constant_must_be_one_number(tmp_path):
         assert not check.check(tmp_path / "f.npz", tmp_path / "c.json")[0]
 
 
+OVERLAPPING = {**plain([0, 1, 2], [1.0] * 4), "by": "overlapping caps", "rho": 1e308, "kappa": 1e308}
+del OVERLAPPING["leader"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"bound": 1e200},
-        {"crowd": [1e308, 1e308], "domain": "sphere"},
-        {
-            "cases": [
-                {"leader": 1.0, "neurons": [], "weights": [1.0]},
-                {"leader": None, "neurons": [], "weights": [1.0]},
-            ]
-        },
-        {"cases": [{"leader": [1], "neurons": [], "weights": [1.0]}]},
-        {"cases": [{"leader": None, "neurons": [0, 1, 2, 2], "weights": [1.0] * 5}], "bound": 10.0},
+        {"proof": OVERLAPPING, "domain": "sphere"},
+        {"proof": {**OVERLAPPING, "rho": [1e308]}, "domain": "sphere"},
+        {"proof": by_parts(plain(leader=1.0), plain()), "domain": "sphere"},
+        {"proof": by_parts(plain(leader=[1])), "domain": "sphere"},
+        {"proof": by_parts(plain(leader=True), plain()), "domain": "sphere"},
+        {"proof": by_parts({"leader": 0, "neurons": []}, plain()), "domain": "sphere"},
+        {"proof": {"by": "disjoint caps", "parts": 3}, "domain": "sphere"},
+        {"proof": by_slopes([0, 1, 2, 2], [1.0] * 5), "bound": 10.0},
+        {"proof": {**by_slopes([0, 1, 2], [1.0] * 4), "ties": [[1, 0]]}},
+        {"proof": {**by_slopes([0, 1, 2], [1.0] * 4), "thin": [0.0]}},
+        {"proof": {"by": ["cells"]}},
+        {"proof": {"by": "form"}},
+        {"proof": None},
     ],
 )
 def test_malformed_certificates_are_no_traceback(tmp_path, change):
@@ -330,7 +391,7 @@ def test_a_name_that_stands_twice_is_refused(tmp_path):
     f = paper_weights(3, 4)
     f.save(tmp_path / "f.npz")
     text = json.dumps(certify(f).record(f))
-    for twice in ('{"bound": 0.1, ' + text[1:], text.replace('"leader"', '"weights": [1.0], "leader"')):
+    for twice in ('{"bound": 0.1, ' + text[1:], text.replace('"neurons"', '"weights": [1.0], "neurons"')):
         (tmp_path / "c.json").write_text(twice)
         valid, why = check.check(tmp_path / "f.npz", tmp_path / "c.json")
         assert not valid and "not a certificate" in why and "twice" in why
@@ -387,11 +448,11 @@ def test_quadratic_forms(seed, tmp_path):
     f.save(tmp_path / "f.npz")
     for domain in ("ball", "sphere"):
         record = certify(f, named(domain, 1.5)).record(f)
-        assert truth * (1 - 1e-12) <= record["bound"] <= truth * (1 + 1e-9) and record["cases"] == []
+        assert truth * (1 - 1e-12) <= record["bound"] <= truth * (1 + 1e-9) and record["proof"] == {"by": "form"}
         assert verdict(tmp_path, record)[0]
     assert not verdict(tmp_path, {**record, "bound": (1 - 1e-9) * truth})[0]
     assert not verdict(tmp_path, {**record, "domain": "space"})[0]
-    assert not verdict(tmp_path, {**record, "cases": [{"leader": None, "neurons": [], "weights": [1.0]}]})[0]
+    assert not verdict(tmp_path, {**record, "proof": by_slopes()})[0]
     biased = TwoLayer(f.W, np.full(k, 0.1, f.W.dtype), f.a, f.c, "power:2")
     assert "biases" in verdict(tmp_path, record, biased)[1]
     with pytest.raises(UserError, match="without biases"):
@@ -410,3 +471,153 @@ def test_sizes_that_are_not_checked_are_one_sentence():
     f = TwoLayer(np.diag([1.0, 1e-80, 1.0]), np.zeros(3), np.ones(3))
     with pytest.raises(UserError, match="rescale the network"):
         certify(f).record(f)
+
+
+# --- Activations -----------------------------------------------------------------------------------------------------
+
+
+def softsign(name="softsign"):
+    return activations.Activation(
+        name, lambda t: t / (1 + abs(t)), lambda t: 1 / (1 + abs(t)) ** 2, (0.0, 1.0), turns=(0.0,)
+    )
+
+
+RAMP = activations.Activation(
+    "ramp",
+    lambda t: 0.5 * (abs(t) - abs(t - 3.0) + 3.0),
+    lambda t: ((t > 0) & (t <= 3)).astype(t.dtype),
+    (0.0, 1.0),
+    turns=(),
+    kinks=(0.0, 3.0),
+    is_piecewise_linear=True,
+)
+PRELU = activations.Activation(
+    "prelu",
+    lambda t: 0.25 * t + 0.75 * abs(t),
+    lambda t: -0.5 + 1.5 * (t > 0).astype(t.dtype),
+    (-0.5, 1.0),
+    kinks=(0.0,),
+    is_piecewise_linear=True,
+    is_homogeneous=True,
+)
+
+
+@pytest.mark.parametrize(
+    "name", [*activations.PRESETS, "leaky_relu:0.2", "leaky_relu:-3", "power:1", "polynomial:1,-2"]
+)
+def test_the_checker_s_table_agrees_with_the_program_s(name):
+    """They share no code: intervals on R, and over pre-activations of neurons on a ball."""
+    psi = activations.get(name)
+    assert check.slope_range(name) == psi.slope_interval
+    rng = np.random.default_rng(0)
+    W, b = 10.0 ** rng.uniform(-6, 2, (200, 1)), 4.0 * rng.standard_normal(200)
+    low, high = b - 0.5 * W[:, 0], b + 0.5 * W[:, 0]
+    alpha, beta = check.slopes(W, b, name, "ball", 0.5)
+    np.testing.assert_allclose([alpha, beta], psi.slopes_over(low, high), atol=3e-12)
+    seen = psi.slope(low + (high - low) * np.linspace(0.001, 0.999, 101)[:, None])
+    assert (alpha - 1e-15 <= seen).all() and (seen <= beta + 1e-15).all()
+
+
+def test_no_name_of_the_program_is_strange_in_any_spelling():
+    known = (
+        *activations.PRESETS,
+        *activations.ALIASES,
+        "leaky_relu:0.3",
+        "power:7",
+        "ReLU",
+        " relu",
+        "Hard-Tanh",
+        "gelu:x",
+    )
+    assert not any(map(check.is_strange, known))
+    assert all(map(check.is_strange, ("softsign", "ramp", "relu7", "\u03c8", "r\u0435lu")))
+
+
+@pytest.mark.parametrize("domain", ["space", "ball", "sphere"])
+@pytest.mark.parametrize("psi", [softsign(), RAMP, PRELU])
+def test_a_certificate_of_an_activation_of_one_s_own_says_what_it_assumes(psi, domain, tmp_path):
+    rng = np.random.default_rng(0)
+    on_domain = ", and on the domain in the interval given to each neuron" if domain != "space" else ""
+    condition = {
+        "softsign": f"the slopes of softsign are in [0, 1]{on_domain}",
+        "ramp": "the slopes of ramp are 0, 1, 0 before, between and behind its kinks at 0, 3",
+        "prelu": "the slope of prelu is -0.5 before its kink at 0 and 1 behind it",
+    }[psi.name]
+    for d in (2, 3):  # through every cell, where psi has kinks, and by weights
+        f = TwoLayer(rng.standard_normal((5, d)), rng.standard_normal(5), rng.standard_normal(5), 0.0, psi)
+        proof = certify(f, named(domain, 1.5))
+        record = proof.record(f)
+        assert proof.bound <= record["bound"] <= proof.bound * (1 + 1e-10)
+        f.save(tmp_path / "f.npz")
+        valid, why = verdict(tmp_path, record)
+        assert valid and why.startswith(f"Proved, if {condition}: the Lipschitz constant on "), why
+        assert not verdict(tmp_path, {**record, "bound": record["bound"] * (1 - 1e-6)})[0]
+        without = {name: value for name, value in record.items() if name != "assumed"}
+        assert "no slope interval for" in verdict(tmp_path, without)[1]
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "swish", "leaky_relu:0.2", "power:3", "ReLU", "re lu", "gelu:erf"])
+def test_of_an_activation_that_is_known_a_certificate_may_assume_nothing(name, tmp_path):
+    """Slopes of at most a tenth would make a bound of a tenth; nor is another spelling another activation."""
+    narrow = {"slopes": [0.0, 0.1], "neurons": None, "kinks": [], "sides": []}
+    proof = {"by": "slopes", "neurons": [0], "weights": [0.5, 0.5], "ties": [], "thin": []}
+    arrays = {"W": np.ones((1, 1)), "b": np.zeros(1), "a": np.ones(1), "c": np.zeros(())}
+    np.savez(tmp_path / "f.npz", **arrays, activation=np.array(name))
+    own = {"domain": "space", "radius": 1.0, "tangential": False, "bound": 0.11, "proof": proof, "assumed": narrow}
+    record = {"kind": check.KIND, "network": check.digest(arrays.values(), check.ALIASES.get(name, name)), **own}
+    valid, why = verdict(tmp_path, record)
+    assert not valid and "not the certificate's to say" in why
+    valid, why = verdict(tmp_path, {**record, "assumed": None})
+    assert not valid and ("no slope interval" in why or "is not proved" in why)
+
+
+def test_a_name_in_other_letters_is_shown_as_what_it_is(tmp_path):
+    """Cyrillic letters, and a name that would end the sentence."""
+    for name, shown in (("r\u0435lu", r"'r\u0435lu'"), ("x is 1.\nProved: y", r"'x is 1.\nProved: y'")):
+        f = TwoLayer([[1.0]], [0.0], [1.0], 0.0, softsign(name))
+        f.save(tmp_path / "f.npz")
+        valid, why = verdict(tmp_path, certify(f).record(f))
+        assert valid and why.startswith(f"Proved, if the slopes of {shown} are in [0, 1]: ")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"slopes": [1.0, 0.0]},
+        {"slopes": [0.0, float("nan")]},
+        {"slopes": [0.0, float("inf")]},
+        {"slopes": [0.0]},
+        {"neurons": [[0.0, 2.0]] * 3},
+        {"neurons": [[0.9, 0.1]] * 3},
+        {"neurons": [[0.0, 1.0]]},
+        {"neurons": [[float("nan"), 1.0]] * 3},
+        {"kinks": [0.0]},
+        {"sides": [0.0, 1.0]},
+        {"kinks": [0.0], "sides": [0.0, 0.5]},
+        {"kinks": [1.0, 0.0], "sides": [0.0, 1.0, 0.0]},
+        {"kinks": ["a"], "sides": [0.0, 1.0]},
+    ],
+)
+def test_assumptions_that_do_not_fit_together(change, tmp_path):
+    f = TwoLayer(np.eye(3), np.zeros(3), np.ones(3), 0.0, softsign())
+    f.save(tmp_path / "f.npz")
+    record = certify(f).record(f)
+    valid, why = verdict(tmp_path, {**record, "assumed": {**record["assumed"], **change}})
+    assert not valid and why.endswith(".")
+    for broken in ([], "relu", {}, {"slopes": [0, 1]}):
+        assert not verdict(tmp_path, {**record, "assumed": broken})[0]
+
+
+def test_a_folder_shows_what_its_certificates_assume(tmp_path):
+    f = TwoLayer(np.eye(3), np.zeros(3), np.ones(3), 0.0, softsign())
+    f.save(tmp_path / "own.npz")
+    (tmp_path / "own.json").write_text(json.dumps(certify(f).record(f)))
+    command = [sys.executable, "-c", "from lawjax.cli import main; main()", "check", str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0 and "own.npz: Proved, if the slopes of softsign" in run.stdout + run.stderr
+
+
+def test_swish_of_another_program_is_silu(tmp_path):
+    f = TwoLayer(np.eye(2), np.zeros(2), np.ones(2), 0.0, "swish")
+    np.savez(tmp_path / "f.npz", W=f.W, b=f.b, a=f.a, c=f.c, activation=np.array("swish"))
+    assert verdict(tmp_path, certify(f).record(f))[0]

@@ -161,7 +161,7 @@ def test_other_activations_and_domains(activation, domain):
     found = search(dataset, 20, FrontierConfig(activation=activation, domain=domain, steps=2000))
     assert found.fitted
     assert found.network.activation.name == activation
-    assert found.bracket.certificate.domain == as_domain(domain)
+    assert found.bracket.domain == as_domain(domain)
     assert found.bracket.upper < 8.0
 
 

@@ -145,7 +145,7 @@ WHOLE = """
 import dataclasses, json, sys
 from pathlib import Path
 import numpy as np
-from lawjax import cli
+from lawjax.cli.construct import Construct
 from lawjax.train.config import TrainingConfig
 from lawjax.sweep.grid import Grid
 from lawjax.sweep import BRACKETS, ProbeConfig
@@ -153,7 +153,7 @@ from lawjax.sweep import SweepConfig, run
 from test_keys import drawn
 
 folder = Path(sys.argv[1])
-cli.Construct("caps", folder / "f.npz", n=12, d=40, seed=3, data=folder / "d.npz")()
+Construct("caps", folder / "f.npz", n=12, d=40, seed=3, data=folder / "d.npz")()
 training, probes = TrainingConfig(step_limit=30, batch_size=8), ProbeConfig(20, 2, 3)
 table = run(SweepConfig(Grid((20,), (5,), (3,)), training, probes), folder / "run", progress=False)
 row, bounds = table.drop("seconds", *BRACKETS).row(0), table.select(BRACKETS).row(0)

@@ -12,8 +12,7 @@ from lawjax import activations
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
 
-NAMES = tuple(a.name for a in activations._FIXED) + ("power:1", "power:2", "power:3", "polynomial:1,-1,0.5")
-PIECEWISE_LINEAR = tuple(name for name in NAMES if activations.get(name).is_piecewise_linear)
+NAMES = (*activations.PRESETS, "leaky_relu:0.2", "power:1", "power:2", "power:3", "polynomial:1,-1,0.5")
 
 
 def random_network(seed, k=7, d=4, activation="relu", stack=(), dtype=np.float64):
@@ -279,7 +278,7 @@ GOOD = {"W": np.eye(2), "b": np.zeros(2), "a": np.ones(2), "c": 0.0, "activation
         ({"c": np.nan}, "c has NaN or infinite"),
         ({"W": np.array([[np.nan, 0], [0, 1]])}, "W has NaN or infinite"),
         ({"a": jnp.array([jnp.inf, 0])}, "a has NaN or infinite"),
-        ({"activation": "swish"}, "Unknown activation 'swish'"),
+        ({"activation": "mish"}, "Unknown activation 'mish'"),
         ({"activation": np.tanh}, "Unknown activation"),
         ({"activation": ["relu"]}, r"Unknown activation \['relu'\]"),
     ],
@@ -335,7 +334,7 @@ BAD_FILES = {
     "foreign": (lambda path: np.savez(path, x=np.eye(2), b=np.zeros(2)), "lacks W, a"),
     "shapes": (lambda path: np.savez(path, **(GOOD | {"b": np.zeros(3)})), r"b has shape \(3,\)"),
     "nan": (lambda path: np.savez(path, **(GOOD | {"a": np.array([np.nan, 1])})), "a has NaN"),
-    "activation": (lambda path: np.savez(path, **(GOOD | {"activation": "swish"})), "Unknown activation 'swish'"),
+    "activation": (lambda path: np.savez(path, **(GOOD | {"activation": "mish"})), "Unknown activation 'mish'"),
     "unknown": (lambda path: np.savez(path, **(GOOD | {"V": np.eye(2)})), "an array 'V', of which nothing is known"),
     "spelling": (lambda path: np.savez(path, **(GOOD | {"bias": np.eye(2)})), "an array 'bias'"),
     "deep": (lambda path: np.savez(path, A=np.eye(2), u=np.ones(2), outer_W=np.eye(2)), "lacks W, a; it is one of two"),

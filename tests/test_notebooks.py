@@ -1,10 +1,14 @@
 """The notebooks run from top to bottom, and what they show is true."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from small_sweep import assert_one_sentence
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
@@ -70,3 +74,91 @@ def test_notebooks_run_from_top_to_bottom(name, checks, drawn, tmp_path):
     assert figures == drawn
     leftovers = [path.name for path in tmp_path.iterdir()]
     assert not leftovers, f"The notebook wrote {leftovers} beside itself."
+
+
+# The cell that installs lawjax, in a Python that has none, with a pip that notes what it is asked for
+
+
+PIP = """
+import pathlib, sys
+here = pathlib.Path(__file__).parents[1]
+(here / "asked").write_text(" ".join(sys.argv[1:]))
+if pathlib.Path(sys.argv[-1]).exists() or sys.argv[-1].startswith("https:"):
+    (here / "lawjax.py").touch()
+else:
+    sys.exit("ERROR: no such thing")
+"""
+MISSING = "lawjax is not installed: put its wheel (`pip wheel --no-deps .` in a checkout makes one) beside this "
+
+
+def install_cell(name):
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    return code_cells(notebook)[0].source
+
+
+def installed(tmp_path, source):
+    """What the cell prints, its errors, and what it asked pip for."""
+    (tmp_path / "site" / "pip").mkdir(parents=True)
+    (tmp_path / "site" / "pip" / "__init__.py").touch()
+    (tmp_path / "site" / "pip" / "__main__.py").write_text(PIP)
+    (tmp_path / "beside").mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", source],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path / "beside",
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+    )
+    asked = tmp_path / "site" / "asked"
+    return done.stdout, done.stderr, asked.read_text() if asked.exists() else None
+
+
+def test_all_notebooks_install_lawjax_in_the_same_way():
+    assert len({install_cell(name) for name, _, _ in CASES}) == 1
+
+
+def test_a_wheel_beside_the_notebook_is_installed(tmp_path):
+    (tmp_path / "beside").mkdir()
+    for age, version in enumerate(("0.9.0", "0.10.0", "0.1.0")):
+        wheel = tmp_path / "beside" / f"lawjax-{version}-py3-none-any.whl"
+        wheel.touch()
+        os.utime(wheel, (2e9 - abs(age - 1), 2e9 - abs(age - 1)))
+    assert installed(tmp_path, install_cell("quickstart")) == ("", "", "install -q lawjax-0.10.0-py3-none-any.whl")
+
+
+def test_an_address_is_installed_where_there_is_no_wheel(tmp_path):
+    address = "https://example.org/lawjax-0.1.0-py3-none-any.whl"
+    source = install_cell("quickstart").replace('LAWJAX = ""', f'LAWJAX = "{address}"')
+    assert installed(tmp_path, source) == ("", "", f"install -q {address}")
+
+
+@pytest.mark.parametrize("address", ["", "nowhere"])
+def test_a_notebook_says_what_to_do_where_lawjax_cannot_be_installed(tmp_path, address):
+    source = install_cell("quickstart").replace('LAWJAX = ""', f'LAWJAX = "{address}"')
+    out, errors, asked = installed(tmp_path, source)
+    assert out == "" and asked == (f"install -q {address}" if address else None)
+    assert errors.splitlines()[-1].removeprefix("__main__.").startswith(f"NotInstalled: {MISSING}")
+
+
+def test_jupyter_shows_the_sentence_alone(tmp_path):
+    """In a kernel, which has lawjax: the cell is made to look for a module that is not there."""
+    cell = nbformat.v4.new_code_cell(
+        install_cell("quickstart").replace('find_spec("lawjax")', 'find_spec("no_lawjax")')
+    )
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    resources = {"metadata": {"path": str(tmp_path)}}
+    client = NotebookClient(notebook, timeout=60, kernel_name="python3", resources=resources, allow_errors=True)
+    client.execute()
+    [shown] = cell.outputs
+    [sentence] = shown.traceback
+    assert_one_sentence(sentence)
+    assert sentence.startswith(MISSING)
+
+
+def test_nothing_is_installed_where_lawjax_is(tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "lawjax.py").touch()
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "lawjax-0.1.0-py3-none-any.whl").touch()
+    assert installed(tmp_path, install_cell("quickstart")) == ("", "", None)

@@ -11,8 +11,9 @@ from lipschitz_networks import random_network
 
 from lawjax import TwoLayer, UserError, activations
 from lawjax.domains import Ball, Sphere, named
-from lawjax.lipschitz.upper import flattenings, polynomial
-from lawjax.lipschitz.upper.polynomial import polynomial_bound
+from lawjax.lipschitz.upper import flattenings
+from lawjax.lipschitz.upper.expansion import expand
+from lawjax.lipschitz.upper.polynomial import Forms, polynomial_bound
 
 SEEDS = st.integers(0, 2**32 - 1)
 QUADRATIC = ("power:2", "polynomial:1,-2,0.5", "polynomial:0,0,1,0,0")
@@ -174,46 +175,45 @@ def test_flattenings_have_the_norms_of_explicit_tensors(d, q, k):
     rng = np.random.default_rng(k)
     U, c = random_points(rng, k, d), rng.standard_normal(k)
     T = tensor(U, c, q)
-    assert flattenings._first_flattening(U, c, q)[0] == pytest.approx(np.linalg.norm(T.reshape(d, -1), 2), rel=1e-8)
+    assert flattenings.first_flattening(U, c, q)[0] == pytest.approx(np.linalg.norm(T.reshape(d, -1), 2), rel=1e-8)
     half = q // 2
     M = T.reshape(d**half, -1)
     if q % 2:
-        assert flattenings._balanced_flattening(U, c, q) == pytest.approx(np.linalg.norm(M, 2), rel=1e-8)
+        assert flattenings.balanced_flattening(U, c, q) == pytest.approx(np.linalg.norm(M, 2), rel=1e-8)
         return
-    found = flattenings._square_flattening(U, c, half, False)
+    found = flattenings.square_flattening(U, c, half, spread=False)
     assert found <= np.linalg.norm(M, 2) * (1 + 1e-8)
     points = random_points(rng, 1000, d)
     assert np.abs(((points @ U.T) ** q) @ c).max() <= found * (1 + 1e-12)
     values = np.linalg.eigvalsh(M)
-    assert flattenings._square_flattening(U, c, half, True) <= 0.5 * (values[-1] - values[0]) * (1 + 1e-8)
+    assert flattenings.square_flattening(U, c, half, spread=True) <= 0.5 * (values[-1] - values[0]) * (1 + 1e-8)
 
 
 @pytest.mark.parametrize("power", [3, 4, 5, 6])
-def test_all_ways_to_flatten_agree(power, monkeypatch):
+def test_all_ways_to_flatten_agree(power):
     """With as many monomials as neurons nearly, either way is taken by hand."""
     rng = np.random.default_rng(power)
     U, c = random_points(rng, 40, 4), rng.standard_normal(40)
     wide = [np.vstack([U, np.zeros((30000, 4))]), np.append(c, np.zeros(30000))]
-    by_factor = flattenings._factor(U, power // 2, False)
-    by_monomials = flattenings._monomials(4, power // 2)
-    other = flattenings._features(U, power - power // 2)
-    norms = [np.linalg.norm(flattenings._flattening(U, c, one, other), 2) for one in (by_factor, by_monomials)]
+    by_factor = flattenings.factor(U, power // 2, with_identity=False)
+    by_monomials = flattenings.monomials(4, power // 2)
+    other = flattenings.features(U, power - power // 2, 4096)
+    norms = [np.linalg.norm(flattenings.flattening(U, c, one, other, 2**22), 2) for one in (by_factor, by_monomials)]
     assert norms[1] <= norms[0] * (1 + 1e-12) <= norms[1] * (1 + 1e-8)
-    assert flattenings._first_flattening(*wide, power)[0] == pytest.approx(
-        flattenings._first_flattening(U, c, power)[0], rel=1e-8
+    assert flattenings.first_flattening(*wide, power)[0] == pytest.approx(
+        flattenings.first_flattening(U, c, power)[0], rel=1e-8
     )
-    monkeypatch.setattr(flattenings, "_BLOCK_ENTRIES", 100)
-    blocked = flattenings._flattening(U, c, by_monomials, other)
+    blocked = flattenings.flattening(U, c, by_monomials, other, 100)
     assert np.linalg.norm(blocked, 2) == pytest.approx(norms[1], rel=1e-12)
 
 
-def test_what_is_too_large_to_flatten_keeps_the_path_bound(monkeypatch):
+def test_what_is_too_large_to_flatten_keeps_the_path_bound():
     rng = np.random.default_rng(0)
     f = TwoLayer(random_points(rng, 30, 6), np.zeros(30), rng.standard_normal(30), 0.0, "power:4")
     flattened = polynomial_bound(f).upper
-    monkeypatch.setattr(flattenings, "_BUDGET", 0.0)
-    assert flattened < polynomial_bound(f).upper == pytest.approx(4 * np.abs(f.a).sum(), rel=1e-12)
-    along = polynomial_bound(f, Sphere(tangential=True)).upper
+    none = Forms(flattenings=flattenings.Flattenings(budget=0.0))
+    assert flattened < polynomial_bound(f, effort=none).upper == pytest.approx(4 * np.abs(f.a).sum(), rel=1e-12)
+    along = polynomial_bound(f, Sphere(tangential=True), effort=none).upper
     assert along == pytest.approx(2 * 0.75**1.5 * np.abs(f.a).sum(), rel=1e-9)
 
 
@@ -252,7 +252,7 @@ def test_the_expansion_is_within_its_errors_in_exact_arithmetic(seed, activation
     d, k, radius = 2, 3, 0.7
     W, b, a = rng.standard_normal((k, d)) * scale, rng.standard_normal(k) * scale, rng.standard_normal(k)
     psi = activations.get(activation).coefficients
-    found = polynomial._expand(W, b, a, psi, radius)
+    found = expand(W, b, a, psi, radius)
     unit = Fraction(2) ** found.exponent
     for q in range(1, len(psi)):
         squared = Fraction(0)

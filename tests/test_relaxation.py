@@ -8,8 +8,8 @@ from lipschitz_networks import random_network
 
 from lawjax import activations
 from lawjax.lipschitz import certify
-from lawjax.lipschitz.upper.rows import centred_rows
 from lawjax.lipschitz.upper.slopes import slope_intervals
+from lawjax.lipschitz.upper.zonotope import zonotope_of
 
 KINKED = ("relu", "leaky_relu", "abs")
 
@@ -64,13 +64,13 @@ def switched_together(f):
 def diagonal_relaxation(f):
     """The roots of min sum lambda with diag(lambda) >= V'V'^T, and of max <V'V'^T, X> with X >= 0 of diagonal one.
 
-    Neurons on one hyperplane have one row, the sum of theirs.
+    Neurons on one hyperplane have one generator, the sum of theirs.
     """
-    rows, _ = centred_rows(f, *slope_intervals(f))
-    rows = np.concatenate([rows[:1], switched_together(f).T @ rows[1:]])
+    vectors, _ = zonotope_of(f, *slope_intervals(f))
+    vectors = np.concatenate([vectors[:1], switched_together(f).T @ vectors[1:]])
     size = size_of(f)
-    gram = (rows / size) @ (rows / size).T
-    return size * np.sqrt(optimum(np.ones(len(rows)), -gram, [np.diag(e) for e in np.eye(len(rows))]))
+    gram = (vectors / size) @ (vectors / size).T
+    return size * np.sqrt(optimum(np.ones(len(vectors)), -gram, [np.diag(e) for e in np.eye(len(vectors))]))
 
 
 def lipsdp_neuron(f):

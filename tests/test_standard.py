@@ -194,7 +194,7 @@ def test_a_ball_around_0_that_holds_far_points(domain):
     x = POINTS.x + 1e3
     found = search(Dataset(x, POINTS.y), 10, FrontierConfig(steps=600, domain=named(domain, 1e3 * math.sqrt(D) + 4)))
     near = search(POINTS, 10, FrontierConfig(steps=600))
-    assert found.fitted and found.bracket.certificate.domain.name == domain
+    assert found.fitted and found.bracket.domain.name == domain
     assert found.bracket.upper <= 1.05 * near.bracket.upper
     small = search(Dataset(x, POINTS.y), 10, FrontierConfig(steps=600, domain=domain))
     assert small.fitted and small.bracket.upper < 0.1  # nothing needs to happen near 0
@@ -219,7 +219,7 @@ def test_two_hidden_layers_far_from_0_and_in_odd_units():
 def test_a_network_found_far_from_0_is_checked(tmp_path):
     found = search(Dataset(FAR["all + 1e5"], POINTS.y), 6, SHORT)
     found.network.save(tmp_path / "f.npz")
-    (tmp_path / "f.json").write_text(json.dumps(found.bracket.certificate.record(found.network)))
+    (tmp_path / "f.json").write_text(json.dumps(found.bracket.proof.record(found.network)))
     assert check.check(tmp_path / "f.npz", tmp_path / "f.json")[0]
 
 

@@ -10,8 +10,8 @@ from structured_networks import KINDS, ROUGH, SMOOTH, structured
 
 import lawjax
 from lawjax import TwoLayer, UserError, check, constructions
-from lawjax.domains import Ball, Sphere, named
-from lawjax.lipschitz import certify
+from lawjax.domains import Ball, Space, Sphere, named
+from lawjax.lipschitz import DisjointCaps, certify
 from lawjax.lipschitz.lower.evaluate import gradient_norms
 
 LARGE = "crowded_line"
@@ -38,7 +38,7 @@ def assert_right(one, domain, tangential, tmp_path):
     found = record = None
     try:
         found = lawjax.bracket(f, named(domain, radius, tangential))
-        record = found.certificate.record(f)
+        record = found.proof.record(f)
     except UserError:
         assert kind in (ROUGH if found is None else REFUSABLE), one
     if found is not None:
@@ -139,14 +139,14 @@ FORGED = {
 def test_every_fault_is_seen(fault):
     f = TwoLayer(np.diag([3.0, 4.0]), np.zeros(2), np.ones(2))
     true = truth(f, "sphere", 1.0, False, 4.0)
-    right = lawjax.Bracket(5.0, 5.0, np.array([0.8, 0.6]), lawjax.lipschitz.certify(f))
+    right = lawjax.Bracket(5.0, 5.0, np.array([0.8, 0.6]), lawjax.lipschitz.certify(f), Space())
     assert true == (5.0, 5.0, pytest.approx(5.0)) and faults(f, "sphere", 1.0, False, right, true) == []
     assert fault in faults(f, "sphere", 1.0, False, right._replace(**FORGED[fault]), true)
 
 
 def test_a_witness_on_a_kink_shows_nothing():
     f = TwoLayer([[1.0, 0.0], [-1.0, 0.0]], [0.0, 0.0], [1.0, 1.0])
-    found = lawjax.Bracket(1.0, 1.0, np.array([0.0, 1.0]), lawjax.lipschitz.certify(f))
+    found = lawjax.Bracket(1.0, 1.0, np.array([0.0, 1.0]), lawjax.lipschitz.certify(f), Space())
     assert faults(f, "space", 1.0, False, found, truth(f, "space", 1.0, False)) == ["not attained"]
 
 
@@ -168,7 +168,7 @@ def test_lines_that_touch_a_ball_and_kinks_far_away(seed):
 def test_a_cap_that_only_the_checker_knows_apart(tmp_path):
     """Nearly tangent by 5e-10: the proof takes its slope for unknown, and so does the checker where it has a weight."""
     one = structured(1989)
-    assert certify(one.network, Ball(one.radius)).cases
+    assert isinstance(certify(one.network, Ball(one.radius)), DisjointCaps)
     for question in QUESTIONS:
         assert_right(one, *question, tmp_path)
 

@@ -42,9 +42,14 @@ WRONG = {
     "new": ["folder", "text/below", "no/such/folder/file.npz", "text", "network.npz", "run", ""],
     "run": [*FOREIGN, "network.npz"],
 }
-IDENTITY = {"--n": ("whole", 60), "--d": ("whole", 20), "--k": ("whole", 40), "--seed": ("seed", 1)}
+IDENTITY: dict[int | str, tuple[str, object]] = {
+    "--n": ("whole", 60),
+    "--d": ("whole", 20),
+    "--k": ("whole", 40),
+    "--seed": ("seed", 1),
+}
 # command: {option, or place of a positional argument: (kind, a right value)}
-COMMANDS = {
+COMMANDS: dict[str, dict[int | str, tuple[str, object]]] = {
     "inspect": {0: ("run", "run"), "--rows": ("rows", 3)},
     "inspect one": {0: ("run", "run"), **IDENTITY},
     "export": {0: ("run", "run"), 1: ("new", "new.npz"), **IDENTITY},

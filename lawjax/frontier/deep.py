@@ -29,7 +29,7 @@ from lawjax.frontier.finish import shrunk
 from lawjax.frontier.objective import Params, start_of_relaxation
 from lawjax.frontier.starts import RANK, Start, in_own_units
 from lawjax.lipschitz import certify
-from lawjax.lipschitz.upper.certificate import least_proved
+from lawjax.lipschitz.upper.proofs import least_proved
 from lawjax.lipschitz.verified import spectral_norm, up
 from lawjax.network import TwoLayer
 

@@ -1,6 +1,6 @@
 """What the search minimises: a relaxation of the largest gradient that follows the weights from step to step.
 
-For a psi with bounded slopes every gradient is v'_0 + sum_l r_l v'_l, |r_l| <= 1 (`lawjax.lipschitz.upper.rows`), and
+For a psi with bounded slopes every gradient is v'_0 + sum_l r_l v'_l, |r_l| <= 1 (`lipschitz.upper.zonotope`), and
 the best certificate is max ||V'^T U||_F over U with rows of length one. The search minimises over the weights what it
 maximises over U: each step of the one takes one step of the iteration of the other. So no eigenvalue is computed and no
 lambda is a variable; the cost is that of two products with V'.

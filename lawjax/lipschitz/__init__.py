@@ -7,20 +7,26 @@ from lawjax.lipschitz.lower.exact import exact_circle, exact_space
 from lawjax.lipschitz.lower.pairs import KinkBound, PairBound, kink_bound, pair_bound
 from lawjax.lipschitz.lower.proxy import RandomGradients, max_random_gradient
 from lawjax.lipschitz.lower.search import Search
-from lawjax.lipschitz.upper.certificate import Certificate, certify
 from lawjax.lipschitz.upper.polynomial import PolynomialBound, polynomial_bound
 from lawjax.lipschitz.upper.products import path_product, spectral_product
+from lawjax.lipschitz.upper.proofs import CellProof, DisjointCaps, FormProof, OverlappingCaps, Proof, SlopeProof
+from lawjax.lipschitz.upper.proving import certify
 
 __all__ = [
     "Ascent",
     "Ball",
     "Bracket",
-    "Certificate",
+    "CellProof",
+    "DisjointCaps",
+    "FormProof",
     "KinkBound",
+    "OverlappingCaps",
     "PairBound",
     "PolynomialBound",
+    "Proof",
     "RandomGradients",
     "Search",
+    "SlopeProof",
     "Space",
     "Sphere",
     "ascend",

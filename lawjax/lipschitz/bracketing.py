@@ -1,4 +1,4 @@
-"""Brackets: every network's Lipschitz constant bounded from both sides, below by a point, above by a certificate.
+"""Brackets: every network's Lipschitz constant bounded from both sides, below by a point, above by a proof.
 
 >>> f = TwoLayer(W=[[3.0, 0.0], [0.0, 4.0]], b=[0.0, 0.0], a=[1.0, 1.0])
 >>> found = bracket(f)
@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from lawjax import arguments
 from lawjax.domains import Ball, Domain, Space, Sphere, as_domain, ball_of, check_network, sphere_of
@@ -21,7 +22,10 @@ from lawjax.lipschitz.lower.patterns import Searched, prepare
 from lawjax.lipschitz.lower.problem import Problem
 from lawjax.lipschitz.lower.search import Search, witnesses
 from lawjax.lipschitz.scale import Scaled, scaled
-from lawjax.lipschitz.upper.certificate import Certificate, certify, certify_all
+from lawjax.lipschitz.splitting import repeated, split_at_kinks
+from lawjax.lipschitz.upper.gradients import Gradients
+from lawjax.lipschitz.upper.proofs import CellProof, FormProof, Proof
+from lawjax.lipschitz.upper.proving import Proved, certify, prove
 from lawjax.network import TwoLayer
 
 _USUAL = Search()
@@ -30,7 +34,7 @@ _USUAL = Search()
 class Bracket(NamedTuple):
     """A Lipschitz constant between two bounds.
 
-    What lies between them is sup ||grad f|| over the certificate's domain: on R^d and a ball the Lipschitz constant
+    What lies between them is sup ||grad f|| over the domain: on R^d and a ball the Lipschitz constant
     there, on a sphere that of f near it, or, if `tangential`, the supremum of the gradient's part along the sphere.
 
     Attributes:
@@ -38,13 +42,15 @@ class Bracket(NamedTuple):
             thinner than floats are apart, the truth, rounded downwards.
         upper: a proved upper bound, rounded upwards; infinite where nothing is known.
         witness: (d,), a point of the domain, off every kink; next to the best cell where no float lies in it.
-        certificate: what proves the upper bound, with its weights and the domain.
+        proof: of the upper bound; `proof.record(network)` is what `lawjax check` takes.
+        domain: where.
     """
 
     lower: float
     upper: float
-    witness: np.ndarray
-    certificate: Certificate
+    witness: Float[np.ndarray, " d"]
+    proof: Proof
+    domain: Domain
 
 
 def bracket(networks: TwoLayer | Sequence[TwoLayer], domain: Domain | str = Space(), search: Search = _USUAL) -> Any:
@@ -76,24 +82,17 @@ def brackets(
     asked = {domain: as_domain(domain) for domain in domains}
     arguments.instance("search", search, Search, "such as lawjax.Search(starts=32, steps=60)")
     networks = _singles(networks)
-    certificates: dict[Domain, list[Certificate]] = {}
+    proved: dict[Domain, list[Proved]] = {}
     for domain in sorted(set(asked.values()), key=_size, reverse=True):
-        wider = [own for other, own in certificates.items() if domain.is_part_of(other)]
-        certificates[domain] = certify_all(networks, domain, wider[-1] if wider else None)
-    exact = [all(of_domain[i].cells for of_domain in certificates.values()) for i in range(len(networks))]
+        wider = [own for other, own in proved.items() if domain.is_part_of(other)]
+        proved[domain] = prove(networks, domain, wider[-1] if wider else None)
+    exact = [all(isinstance(own[i].proof, CellProof) for own in proved.values()) for i in range(len(networks))]
     searched = [i for i, is_exact in enumerate(exact) if not is_exact]
-    points = _searched(
-        [networks[i] for i in searched],
-        {domain: [of_domain[i] for i in searched] for domain, of_domain in certificates.items()},
-        search,
-    )
+    points = _searched({domain: [own[i] for i in searched] for domain, own in proved.items()}, search)
     found: dict[Domain, list[Bracket]] = {}
-    for domain, of_domain in certificates.items():
+    for domain, of_domain in proved.items():
         own = dict(zip(searched, points[domain], strict=True))
-        found[domain] = [
-            _bracket(network, certificate, own.get(i))
-            for i, (network, certificate) in enumerate(zip(networks, of_domain, strict=True))
-        ]
+        found[domain] = [_bracket(of_network, own.get(i)) for i, of_network in enumerate(of_domain)]
     return {given: found[domain] for given, domain in asked.items()}
 
 
@@ -102,48 +101,45 @@ def _size(domain: Domain) -> tuple[float, int, bool]:
     return domain.radius, (Sphere, Ball, Space).index(type(domain)), not domain.tangential
 
 
-def _bracket(network: TwoLayer, certificate: Certificate, point: np.ndarray | None) -> Bracket:
-    if certificate.cells and certificate.candidates is not None:
-        return Bracket(certificate.lower, certificate.bound, certificate.candidates[0], certificate)
+def _bracket(own: Proved, point: np.ndarray | None) -> Bracket:
+    proof = own.proof
+    if isinstance(proof, CellProof):
+        return Bracket(proof.lower, proof.bound, proof.witness, proof, proof.domain)
     assert point is not None
-    attained = norm_at(network, point, certificate.domain)
-    return Bracket(min(attained, certificate.bound), certificate.bound, point, certificate)
+    attained = norm_at(own.gradients.network, point, proof.domain)
+    return Bracket(min(attained, proof.bound), proof.bound, point, proof, proof.domain)
 
 
-def _searched(
-    networks: Sequence[TwoLayer], certificates: dict[Domain, list[Certificate]], search: Search
-) -> dict[Domain, list[np.ndarray]]:
+def _searched(proved: dict[Domain, list[Proved]], search: Search) -> dict[Domain, list[np.ndarray]]:
     """The best point found for each network on each domain; their parts are searched, too, from the narrowest on."""
-    if not networks:
-        return dict.fromkeys(certificates, [])
-    ones = [scaled(network) for network in networks]
-    widest = next(iter(certificates))
+    widest = next(iter(proved.values()))
+    if not widest:
+        return dict.fromkeys(proved, [])
+    networks, ones = [own.gradients.network for own in widest], [_one_to_search(own.gradients) for own in widest]
+    weights = [repeated(own.weights, one.network.n_neurons) for own, one in zip(widest, ones, strict=True)]
     prepared = {
-        tangential: [
-            prepare(one.network, certificate.weights, tangential)
-            for one, certificate in zip(ones, certificates[widest], strict=True)
-        ]
-        for tangential in {domain.tangential for domain in certificates}
+        tangential: [prepare(one.network, own, tangential) for one, own in zip(ones, weights, strict=True)]
+        for tangential in {domain.tangential for domain in proved}
     }
     points: dict[Domain, list[np.ndarray]] = {}
-    for domain in sorted(_with_parts(certificates), key=_size):
-        above = next(own for other, own in reversed(certificates.items()) if domain.is_part_of(other))
+    for domain in sorted(_with_parts(proved), key=_size):
+        above = next(own for other, own in reversed(proved.items()) if domain.is_part_of(other))
         parts = [part for part in points if part.is_part_of(domain)]
         ascended = max((part.radius for part in parts if isinstance(part, Sphere)), default=0.0)
-        problems = [
-            _problem(*each, domain, ascended)
-            for each in zip(networks, ones, prepared[domain.tangential], above, strict=True)
-        ]
+        each = zip(ones, prepared[domain.tangential], above, strict=True)
+        problems = [_problem(*of_network, domain, ascended) for of_network in each]
         hints = [np.stack(own) for own in zip(*(points[part] for part in parts), strict=True)] if parts else None
         found = witnesses(problems, search, hints)
         if hints is not None:  # what a point of a part shows, this domain shows to the last digit
-            each = zip(networks, ones, found, hints, strict=True)
-            found = [_steepest(network, one, domain, (point, *others)) for network, one, point, others in each]
+            found = [
+                _steepest(network, one, domain, (point, *others))
+                for network, one, point, others in zip(networks, ones, found, hints, strict=True)
+            ]
         points[domain] = found
     with np.errstate(over="ignore", under="ignore"):
         return {
             domain: [np.ldexp(point, -one.stretch) for one, point in zip(ones, points[domain], strict=True)]
-            for domain in certificates
+            for domain in proved
         }
 
 
@@ -163,16 +159,20 @@ def _with_parts(domains: Collection[Domain]) -> set[Domain]:
     return found | {sphere_of(domain) for domain in found if isinstance(domain, Ball)}
 
 
-def _problem(
-    network: TwoLayer, one: Scaled, searched: Searched, above: Certificate, domain: Domain, ascended: float
-) -> Problem:
+def _one_to_search(gradients: Gradients) -> Scaled:
+    """The network at size one; where psi has several kinks it is made of ReLUs."""
+    split = split_at_kinks(gradients.network)
+    return gradients.one if split is gradients.network else scaled(split)
+
+
+def _problem(one: Scaled, searched: Searched, above: Proved, domain: Domain, ascended: float) -> Problem:
     """In the units of the network of size one; the bound may be that of a wider domain."""
-    own = above
-    if above.domain != domain and network.activation.slope_interval is None:
-        own = certify(network, domain)  # the points of polynomials come with their proofs
+    network, proof = above.gradients.network, above.proof
+    if isinstance(proof, FormProof) and proof.domain != domain:
+        proof = certify(network, domain)  # the points of polynomials come with their proofs
     with np.errstate(over="ignore", under="ignore"):
-        bound = float(np.ldexp(own.bound, -one.unit))
-        known = own.candidates if own.domain == domain else None
+        bound = float(np.ldexp(proof.bound, -one.unit))
+        known = proof.points if isinstance(proof, FormProof) else None
         known = None if known is None else np.ldexp(known, one.stretch)
         ascended = float(np.ldexp(ascended, one.stretch))
     return Problem(one, searched, domain.stretched(one.stretch), bound, ascended, known)

@@ -12,12 +12,13 @@ section 3.1). A Cholesky factorisation that runs to its end proves its matrix po
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import scipy.sparse.linalg
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 
-Array = Any
 _UNIT = 2.0**-53
 TINY = 1e-300  # far above what underflow can lose, far below every rounding, in matrices scaled to entries of order 1
 _LANCZOS_TOLERANCE = 1e-6  # of an eigenvector; the eigenvalue is nearer
@@ -25,7 +26,15 @@ MORE = 1.0 + 2.0**-20  # covers products of errors, and lengths of rows that are
 LANCZOS_FROM = 300  # rows from which Lanczos finds the ends of a spectrum sooner than all of it is found
 
 
-def up(value: Array) -> Any:
+@overload
+def up(value: float) -> float: ...
+
+
+@overload
+def up(value: np.ndarray) -> np.ndarray: ...
+
+
+def up(value: float | np.ndarray) -> float | np.ndarray:
     """The next larger float64."""
     return np.nextafter(value, np.inf)
 
@@ -35,7 +44,7 @@ def gamma(n: int) -> float:
     return float(up(up(n * _UNIT) / (1.0 - 2.0 * n * _UNIT)))
 
 
-def total(values: Array) -> float:
+def total(values: ArrayLike) -> float:
     """An upper bound on the sum of floats."""
     return float(up(math.fsum(np.asarray(values, np.float64))))
 
@@ -56,8 +65,8 @@ def restored(bound: float, exponent: int) -> float:
     return value if 1e-290 < value < math.inf else float(up(value))  # exact, but for the smallest
 
 
-def row_norms(rows: Array) -> np.ndarray:
-    """(m,) upper bounds on the Euclidean norms of rows (m, d); rows of zeros have norm 0."""
+def row_norms(rows: Float[np.ndarray, "m d"]) -> Float[np.ndarray, " m"]:
+    """Upper bounds on the Euclidean norms of rows; rows of zeros have norm 0."""
     rows = np.asarray(rows, np.float64)
     largest = np.abs(rows).max(axis=1, initial=0.0)
     scale = _power_of_two(largest)
@@ -65,7 +74,7 @@ def row_norms(rows: Array) -> np.ndarray:
     return np.where(largest > 0, up(up(norms) * scale), 0.0)
 
 
-def spectral_norm(matrix: Array, error: float = 0.0) -> float:
+def spectral_norm(matrix: Float[np.ndarray, "m p"], error: float = 0.0) -> float:
     """An upper bound on ||A + E||_op for the matrix A of floats and every E with Frobenius norm at most `error`.
 
     The smaller Gram matrix is formed, its largest eigenvalue is guessed and the guess proved; a power iteration alone
@@ -94,7 +103,7 @@ def mirrored(matrix: np.ndarray) -> np.ndarray:
     return np.tril(matrix) + np.tril(matrix, -1).T
 
 
-def largest_eigenvalue(symmetric: Array) -> float:
+def largest_eigenvalue(symmetric: Float[np.ndarray, "m m"]) -> float:
     """An upper bound on the largest eigenvalue of a symmetric positive semidefinite matrix of floats of order one."""
     S = np.asarray(symmetric, np.float64)
     m = len(S)
@@ -119,7 +128,7 @@ def largest_eigenvalue(symmetric: Array) -> float:
     return float(up(mu + up(slack)))
 
 
-def _power_of_two(values: Array) -> Any:
+def _power_of_two(values: float | np.ndarray) -> Any:
     """Powers of two just above the positive values, 1 for 0."""
     return np.ldexp(1.0, np.clip(np.frexp(np.where(values > 0, values, 0.5))[1], -1021, 1023))
 

@@ -46,7 +46,8 @@ class TrainingConfig:
         readout_scale: standard deviation of the initial a_l in units of 1/sqrt(k).
         batch_norm: batch normalisation before psi; without it, the hidden layer has biases instead.
         readout_bias: whether f has an output constant c.
-        activation: identity, relu, leaky_relu, abs, tanh, softplus, gelu, power:p or polynomial:c0,c1,...
+        activation: identity, relu, leaky_relu, abs, relu6, hard_tanh, tanh, sigmoid, softplus, silu, elu, gelu,
+            gelu:tanh, leaky_relu:slope, power:p or polynomial:c0,c1,...
         dtype: "float32" or "float64".
     """
 

@@ -20,7 +20,8 @@ from lawjax import activations
 from lawjax.network import TwoLayer
 from lawjax.standard import standard_form
 
-Params = Mapping[str, PyTree[Float[Array, "..."] | Float[np.ndarray, "..."]]]
+AnyArray = Array | np.ndarray
+Params = Mapping[str, PyTree[Float[AnyArray, "..."]]]
 NORM_EPSILON = 1e-5
 
 
@@ -40,7 +41,7 @@ class PaperNetwork(nn.Module):
     activation: str = "relu"
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+    def __call__(self, x: Float[AnyArray, "n d"]) -> Float[Array, " n"]:
         """f(x) at the rows of x (n, d), normalised over these rows; shape (n,)."""
         h = nn.Dense(self.width, use_bias=False, name="hidden")(x)
         # Without fast variance: E[h^2] - E[h]^2 cancels where the mean of h is large.
@@ -48,13 +49,15 @@ class PaperNetwork(nn.Module):
         return nn.Dense(1, name="readout")(activations.get(self.activation)(h))[:, 0]
 
 
-def _affine(x: Float[Array, "n d"], kernel: Float[Array, "d K"], bias: Float[Array, " K"]) -> Float[Array, "n K"]:
+def _affine(
+    x: Float[AnyArray, "n d"], kernel: Float[AnyArray, "d K"], bias: Float[AnyArray, " K"]
+) -> Float[Array, "n K"]:
     """x @ kernel + bias as one product, so that the gradient of the bias costs no pass of its own over (n, K)."""
     ones = jnp.ones((x.shape[0], 1), x.dtype)
     return jnp.concatenate([x, ones], 1) @ jnp.concatenate([kernel, bias[None, :]], 0)
 
 
-def product(x: Float[Array, "n d"], kernel: Float[Array, "d K"], narrow: int = 64) -> Float[Array, "n K"]:
+def product(x: Float[AnyArray, "n d"], kernel: Float[AnyArray, "d K"], narrow: int = 64) -> Float[AnyArray, "n K"]:
     """x @ kernel; for few neurons its gradient is taken as g'x and not x'g, up to three times faster on CPUs.
 
     Args:
@@ -79,12 +82,12 @@ class _Hidden(nn.Module):
     @nn.compact
     def __call__(
         self,
-        x: Float[Array, "n d"],
-        count: Float[Array, ""],
-        second_moment: Float[Array, "d d"] | None,
+        x: Float[AnyArray, "n d"],
+        count: Float[AnyArray, ""],
+        second_moment: Float[AnyArray, "d d"] | None,
         *,
         centred: bool,
-    ) -> tuple[Float[Array, "n K"], Float[Array, " K"]]:
+    ) -> tuple[Float[AnyArray, "n K"], Float[AnyArray, " K"]]:
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[1], self.neurons), x.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.neurons,), x.dtype)
         if not self.batch_norm:
@@ -125,10 +128,10 @@ class PackedNetworks(nn.Module):
     @nn.compact
     def __call__(
         self,
-        x: Float[Array, "n d"],
-        network_of: Int[Array, " K"],
-        count: Float[Array, ""],
-        second_moment: Float[Array, "d d"] | None = None,
+        x: Float[AnyArray, "n d"],
+        network_of: Int[AnyArray, " K"],
+        count: Float[AnyArray, ""],
+        second_moment: Float[AnyArray, "d d"] | None = None,
         *,
         centred: bool = True,
     ) -> tuple[Float[Array, "n M"], Bool[Array, " M"]]:
@@ -163,8 +166,8 @@ class PackedNetworks(nn.Module):
 
 
 def packed_params(
-    kernel: Float[Array, "d K"] | Float[np.ndarray, "d K"],
-    readout: Float[Array, " K"] | Float[np.ndarray, " K"],
+    kernel: Float[AnyArray, "d K"],
+    readout: Float[AnyArray, " K"],
     networks: int,
     *,
     batch_norm: bool = True,
@@ -198,7 +201,7 @@ def network_params(params: Params, neurons: Int[np.ndarray, " k"], network: int,
     return own
 
 
-def fold(params: Params, x: Float[np.ndarray, "n d"] | Float[Array, "n d"], activation: str = "relu") -> TwoLayer:
+def fold(params: Params, x: Float[AnyArray, "n d"], activation: str = "relu") -> TwoLayer:
     """The `TwoLayer` that one network computes once batch norm is fixed at the statistics of the rows of x.
 
     w <- gamma w / sqrt(sigma^2 + eps), b <- beta - gamma mu / sqrt(sigma^2 + eps), with mu and sigma^2 over all of x,

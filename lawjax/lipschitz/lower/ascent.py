@@ -22,6 +22,7 @@ from lawjax import arguments
 from lawjax.domains import Sphere
 from lawjax.errors import UserError
 from lawjax.lipschitz.lower.proxy import as_single_network, check_dimension, normal_points, norms
+from lawjax.lipschitz.splitting import split_at_kinks
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -195,7 +196,7 @@ def ascend(
     arguments.whole("steps", steps)
     arguments.instance("The sphere", sphere, Sphere, "such as lawjax.Sphere(1.0)")
     arguments.key(key)
-    network = as_single_network(network)
+    network = split_at_kinks(as_single_network(network))
     if starts is not None:
         if not isinstance(starts, jax.core.Tracer):
             starts = arguments.numbers("starts", starts, (None, network.dimension))

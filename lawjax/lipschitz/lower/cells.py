@@ -27,7 +27,7 @@ from lawjax.lipschitz.lower.evaluate import gradient_norms
 from lawjax.lipschitz.lower.lines import Lines, lines_of, root_down, root_up
 from lawjax.network import TwoLayer
 
-_LARGEST_IN_PLANE = 3000  # neurons, whose lines have k^2 crossings
+_LARGEST_IN_PLANE = 3000  # kinks, whose lines have that many squared crossings
 _LARGEST = 100_000
 _SHARES = (Fraction(1, 2), Fraction(1, 3), Fraction(2, 3))  # of an interval, where a point of it is tried
 _FARTHEST = Fraction(10) ** 300  # that a witness may lie from 0
@@ -51,13 +51,15 @@ class Steepest(NamedTuple):
 
 def can_enumerate(network: TwoLayer, domain: Domain) -> bool:
     """Whether `steepest` knows the answer: piecewise-linear psi, and at most two coordinates that count."""
-    if not network.activation.is_homogeneous or network.n_neurons > _LARGEST:
+    psi = network.activation
+    n_kinks = network.n_neurons * max(1, len(psi.kinks))
+    if not psi.is_piecewise_linear or n_kinks > _LARGEST:
         return False
     if domain.tangential:
         return network.dimension <= 2
     used = int(_used(network).sum())
     on_circle = isinstance(domain, Sphere) and used == network.dimension
-    return used < 2 or (used == 2 and (on_circle or network.n_neurons <= _LARGEST_IN_PLANE))
+    return used < 2 or (used == 2 and (on_circle or n_kinks <= _LARGEST_IN_PLANE))
 
 
 def _used(network: TwoLayer) -> np.ndarray:

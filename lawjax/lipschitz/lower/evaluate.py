@@ -60,19 +60,39 @@ def scaled_gradients(network: TwoLayer, points: np.ndarray, domain: Domain) -> t
     size = lengths(points)
     with np.errstate(over="ignore", invalid="ignore"):
         pre_activations = points @ W.T + b
-        signs = _signs(W, b, a, points, size, pre_activations, domain) if psi.has_kink else None
-        slopes = psi.slope(pre_activations if signs is None else signs)
+        slopes, on_kink = _slopes(network, points, size, pre_activations, domain)
         gradients = (slopes * a) @ W
         if domain.tangential:
             normals = points / np.where(size > 0, size, 1.0)[:, None]
             gradients = gradients - (gradients * normals).sum(1, keepdims=True) * normals
         norms = lengths(gradients)
-        if not psi.has_kink:
+        if not psi.is_piecewise_linear:
             norms = np.maximum(norms - _of_rounding(network, size, pre_activations, domain), 0.0)
-        fails = ~np.isfinite(norms) | ~domain.has_lengths(size)
-    if signs is not None and not signs.all():
-        fails |= ((signs == 0) & ((a != 0) & W.any(1))).any(1)
+        fails = on_kink | ~np.isfinite(norms) | ~domain.has_lengths(size)
     return np.where(fails, 0.0, norms), gradients
+
+
+def _slopes(
+    network: TwoLayer, points: np.ndarray, size: np.ndarray, pre_activations: np.ndarray, domain: Domain
+) -> tuple[np.ndarray, np.ndarray]:
+    """The slopes (m, k) at the points that are meant, and (m,) which of these may lie on a kink."""
+    W, b, a = network.W, network.b, network.a
+    psi = network.activation
+    on_kink = np.zeros(len(points), bool)
+    if not psi.is_piecewise_linear:
+        for kink in psi.kinks:
+            near = np.abs(pre_activations - kink) <= _margins(W, b, size, domain)
+            on_kink |= (near & (a != 0) & W.any(1)).any(1)
+        return psi.slope(pre_activations), on_kink
+    passed = np.zeros(pre_activations.shape, np.int8)  # kinks
+    for kink in psi.kinks:
+        signs = _signs(W, b, a, points, size, pre_activations, domain, kink)
+        if not signs.all():
+            on_kink |= ((signs == 0) & ((a != 0) & W.any(1))).any(1)
+        if psi.has_kink:
+            return psi.slope(signs), on_kink
+        passed += signs > 0
+    return np.array(psi.sides)[passed], on_kink
 
 
 def _margins(W: np.ndarray, b: np.ndarray, size: np.ndarray, domain: Domain) -> np.ndarray:
@@ -111,20 +131,22 @@ def _signs(
     size: np.ndarray,
     pre_activations: np.ndarray,
     domain: Domain,
+    kink: float = 0.0,
 ) -> np.ndarray:
-    """(m, k) signs of the pre-activations at the points of the domain that are meant; 0 where they are not known."""
+    """(m, k) signs of w . x + b - kink at the points of the domain that are meant; 0 where they are not known."""
     margin = _margins(W, b, size, domain)
-    signs = np.sign(pre_activations)
-    unsure = np.abs(pre_activations) <= margin
+    beyond = pre_activations - kink
+    signs = np.sign(beyond)
+    unsure = np.abs(beyond) <= margin
     if not unsure.any():
         return signs
     unsure &= (a != 0) & W.any(1)
-    signs[unsure] = _doubled_signs(W, b, points, size, np.argwhere(unsure), domain)
+    signs[unsure] = _doubled_signs(W, b, points, size, np.argwhere(unsure), domain, kink)
     return signs
 
 
 def _doubled_signs(
-    W: np.ndarray, b: np.ndarray, points: np.ndarray, size: np.ndarray, pairs: np.ndarray, domain: Domain
+    W: np.ndarray, b: np.ndarray, points: np.ndarray, size: np.ndarray, pairs: np.ndarray, domain: Domain, kink: float
 ) -> np.ndarray:
     """The signs for pairs of a point and a neuron, in doubled precision; 0 where x and R x / |x| differ.
 
@@ -136,15 +158,16 @@ def _doubled_signs(
         of_point, of_neuron = pairs[start : start + step].T
         unit = np.ldexp(1.0, np.frexp(np.where(size[of_point] > 0, size[of_point], 1.0))[1])
         x, bias, w = points[of_point] / unit[:, None], b[of_neuron] / unit, W[of_neuron]
-        of_bias: doubled.Doubled = (bias, np.zeros_like(bias))
+        of_bias = doubled.plus(bias, -kink / unit)
         product = doubled.dot(x, w)
-        bound = W.shape[1] * _SECOND_MARGIN * (np.abs(x * w).sum(1) + np.abs(bias))
+        of_terms = np.abs(bias) + np.abs(kink / unit)
+        bound = W.shape[1] * _SECOND_MARGIN * (np.abs(x * w).sum(1) + of_terms)
         signs = _sure_signs(product, of_bias, bound)
         if not isinstance(domain, Space):
             length = doubled.root(doubled.dot(x, x))
             share = domain.radius / unit
             moved = doubled.multiply(product, (share, np.zeros_like(share)))
-            far = W.shape[1] * _SECOND_MARGIN * (np.abs(x * w).sum(1) * share + np.abs(bias))
+            far = W.shape[1] * _SECOND_MARGIN * (np.abs(x * w).sum(1) * share + of_terms)
             on_sphere = _sure_signs(moved, doubled.multiply(length, of_bias), far)
             inside = isinstance(domain, Ball) & (size[of_point] <= domain.radius * (1.0 - OFF))
             signs = np.where(inside | (signs == on_sphere), signs, 0.0)
@@ -170,14 +193,13 @@ def norm_at(network: TwoLayer, point: np.ndarray, domain: Domain = Space()) -> f
     if 0.0 < norms[0] < _CANCELS * path:
         psi = network.activation
         pre_activations = x @ W.T + b
-        if psi.has_kink:
-            pre_activations = _signs(W, b, a, x, lengths(x), pre_activations, domain)
-        coefficients = doubled.times(psi.slope(pre_activations)[0], a)
+        slopes, _ = _slopes(one.network, x, lengths(x), pre_activations, domain)
+        coefficients = doubled.times(slopes[0], a)
         gradient = doubled.weighted_sum(coefficients, W)
         if domain.tangential:
             gradient = _doubled_tangential(gradient, x[0])
         norms = lengths(gradient[0][None])
-        if not psi.has_kink:
+        if not psi.is_piecewise_linear:
             norms = np.maximum(norms - _of_rounding(one.network, lengths(x), pre_activations, domain), 0.0)
     return float(one.restored(norms)[0])
 

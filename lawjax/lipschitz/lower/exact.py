@@ -19,6 +19,7 @@ import numpy as np
 from lawjax import activations, arguments
 from lawjax.domains import Sphere, check_single
 from lawjax.errors import UserError
+from lawjax.lipschitz.splitting import split_at_kinks
 from lawjax.network import TwoLayer
 
 Array = Any
@@ -30,9 +31,10 @@ def _weights(network: TwoLayer) -> tuple[np.ndarray, np.ndarray, np.ndarray, act
     check_single(network)
     psi = network.activation
     if not psi.is_piecewise_linear:
-        raise UserError(f"Exact constants are for networks with relu, leaky_relu or abs, not {network!r}.")
+        raise UserError(f"Exact constants are for networks of a piecewise-linear psi such as relu, not {network!r}.")
+    network = split_at_kinks(network)
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
-    return W, b, a, psi
+    return W, b, a, network.activation
 
 
 def exact_space(network: TwoLayer) -> float:
@@ -50,7 +52,7 @@ def exact_space(network: TwoLayer) -> float:
     if sum(math.comb(k, i) for i in range(min(k, d) + 1)) > MAX_CELLS:
         raise UserError(f"Too many cells to go through for k={k}, d={d}; use lawjax.bracket.")
     signs = space_patterns(W, b)
-    low, high = psi.sides
+    low, high = psi.sides[0], psi.sides[-1]
     slopes = np.where(signs, high, low)
     return float(np.linalg.norm((slopes * a) @ W, axis=1).max())
 

@@ -1,7 +1,7 @@
 """The kinks of a network in one or two dimensions as exact lines: integers, merged where neurons share a line.
 
-The kink of neuron l is the line {n . x + c = 0} with integers n, c proportional to w_l, b_l. Neurons on one line jump
-together; lines across which nothing jumps are none.
+A kink p of neuron l is the line {n . x + c = 0} with integers n, c proportional to w_l, b_l - p. Neurons on one line
+jump together; lines across which nothing jumps are none.
 
 >>> f = TwoLayer(W=[[1.0, 0.0], [2.0, 0.0], [-3.0, 0.0]], b=[0.5, 1.0, 0.0], a=[1.0, -0.5, 1.0])
 >>> of = lines_of(f, np.array([True, True]))
@@ -59,19 +59,20 @@ class Lines(NamedTuple):
 
 
 def lines_of(network: TwoLayer, used: np.ndarray) -> Lines:
-    """The lines of a network with at most two columns of W in use, and a psi that jumps at 0."""
+    """The lines of a network with at most two columns of W in use, and a piecewise-linear psi."""
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
-    low, high = map(Fraction, network.activation.sides)
+    kinks, sides = (list(map(Fraction, of)) for of in (network.activation.kinks, network.activation.sides))
     W = W[:, used]
     W = np.pad(W, [(0, 0), (0, 2 - W.shape[1])])
     jumps: dict[tuple[Pair, int], tuple[Fraction, Fraction]] = {}
     base = (Fraction(0), Fraction(0))
     for i in np.flatnonzero(W.any(1) & (a != 0)):
         row = [Fraction(v) for v in (*W[i].tolist(), float(b[i]))]
-        key, side = _primitive(row)
         gradient = (Fraction(float(a[i])) * row[0], Fraction(float(a[i])) * row[1])
-        base = _plus(base, gradient, low if side > 0 else high)
-        jumps[key] = _plus(jumps.get(key, (Fraction(0), Fraction(0))), gradient, (high - low) * side)
+        base = _plus(base, gradient, sides[0] if (row[0] or row[1]) > 0 else sides[-1])
+        for kink, before, after in zip(kinks, sides, sides[1:], strict=False):
+            key, side = _primitive([row[0], row[1], row[2] - kink])
+            jumps[key] = _plus(jumps.get(key, (Fraction(0), Fraction(0))), gradient, (after - before) * side)
     jumps = {key: jump for key, jump in jumps.items() if any(jump)}
     exponent = max((v.denominator.bit_length() - 1 for jump in (base, *jumps.values()) for v in jump), default=0)
     unit = _power_of_two(exponent)

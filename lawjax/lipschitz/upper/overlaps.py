@@ -1,6 +1,6 @@
-"""How many neurons can be on together on a sphere: a certificate that knows where the point must lie.
+"""How many caps can overlap at a point of a sphere: a proof that knows where the point must lie.
 
-Each neuron whose cap (`lawjax.lipschitz.upper.slopes`) is entered, y_l = 1, pulls the point to its side:
+Each neuron whose cap (`lawjax.lipschitz.upper.caps`) is entered, y_l = 1, pulls the point to its side:
 y_l (n_l . z - h_l) >= 0 with z = x/R, |z| <= 1. With multipliers 2 rho kappa h_l for these and rho for the norm, and
 the largest value over z put in, every gradient of the domain has, for all rho, kappa >= 0,
 
@@ -19,19 +19,19 @@ import numpy as np
 import scipy.optimize
 
 from lawjax.lipschitz import verified
+from lawjax.lipschitz.upper.caps import caps_of
 from lawjax.lipschitz.upper.relaxation import weights_of_quadratic
-from lawjax.lipschitz.upper.rows import rows_of_cases
-from lawjax.lipschitz.upper.slopes import caps_of
+from lawjax.lipschitz.upper.zonotope import zonotopes_of
 from lawjax.network import TwoLayer
 
 _LARGEST = 1500  # neurons up to which it is tried: it takes eigenvalues of matrices of that size
-_CROWD = 1.0  # sum of squared heights below which nothing can be won: all neurons could be on together
+_LEAST_HEIGHTS = 1.0  # sum of squared heights below which nothing can be won: all neurons could be on together
 _LEAST = 1e-12  # multiplier of the norm from which the search starts, in units of the longest row
 _EVALUATIONS = 40  # of the search for rho and kappa
 
 
-class Crowd(NamedTuple):
-    """The numbers of such a certificate.
+class Overlap(NamedTuple):
+    """The numbers of such a proof.
 
     Attributes:
         rho: multiplier of the norm, in units of a squared gradient.
@@ -68,16 +68,16 @@ def quadratic(network: TwoLayer, alpha: np.ndarray, beta: np.ndarray, radius: fl
     free = np.flatnonzero(alpha != beta)
     caps = caps_of(network, radius)
     heights = caps.heights[free]
-    if (heights**2).sum() <= _CROWD or len(free) > _LARGEST:
+    if (heights**2).sum() <= _LEAST_HEIGHTS or len(free) > _LARGEST:
         return None
-    ((rows, errors),) = rows_of_cases(network, alpha[None], beta[None], [free])
+    rows, errors = next(zonotopes_of(network, alpha[None], beta[None], [free]))
     signs = np.where(caps.inside == beta, 1.0, -1.0)[free]
     pulled = heights[:, None] * caps.normals[free]
     normals = np.concatenate([pulled.sum(0)[None], signs[:, None] * pulled])
     return Quadratic(rows, errors, normals, signs * heights**2)
 
 
-def best_crowd(of: Quadratic) -> Crowd:
+def best_overlap(of: Quadratic) -> Overlap:
     """Good rho, kappa and weights by a direct search."""
     pulling = of.pulls != 0
     scale = float(np.abs(of.rows[1:]).max())
@@ -85,7 +85,7 @@ def best_crowd(of: Quadratic) -> Crowd:
     gram, normals = V @ V.T, of.normals @ of.normals.T
     typical = float(np.median(4.0 * np.diag(gram)[1:][pulling] / np.abs(of.pulls[pulling])))
     typical = max(typical, _LEAST)  # where half of the neurons hardly count
-    best: tuple[float, Crowd] = (math.inf, Crowd(0.0, 0.0, np.zeros(0)))
+    best: tuple[float, Overlap] = (math.inf, Overlap(0.0, 0.0, np.zeros(0)))
 
     def value(at: np.ndarray) -> float:
         nonlocal best
@@ -98,7 +98,7 @@ def best_crowd(of: Quadratic) -> Crowd:
         top = float(np.linalg.eigvalsh(inverse[:, None] * Q * inverse)[-1])
         bound = rho - rho * kappa * float(np.abs(of.pulls).sum()) + float(weights.sum()) * top
         if bound < best[0]:
-            best = bound, Crowd(rho * scale**2, kappa, weights)
+            best = bound, Overlap(rho * scale**2, kappa, weights)
         return bound
 
     start = np.array([math.log(2.5 * typical), 0.6])
@@ -108,9 +108,9 @@ def best_crowd(of: Quadratic) -> Crowd:
     return best[1]
 
 
-def proved_crowd_bound(of: Quadratic, crowd: Crowd) -> float:
+def proved_overlap_bound(of: Quadratic, overlap: Overlap) -> float:
     """The bound on sup ||grad f|| that rho, kappa and the weights prove, rounded upwards."""
-    rho, kappa, weights = crowd
+    rho, kappa, weights = overlap
     scale = 2.0 ** math.frexp(float(np.abs(of.rows).max()))[1]
     rho = rho / scale**2
     k, d = len(of.pulls), of.rows.shape[1]

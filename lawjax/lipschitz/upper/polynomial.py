@@ -15,29 +15,45 @@ are ever formed. Proofs and the count of roundings are in docs/certificates.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.optimize
-import scipy.sparse.linalg
+from jaxtyping import Float
 
 from lawjax import arguments
 from lawjax.domains import Ball, Domain, Space, as_domain, check_single
 from lawjax.errors import UserError
 from lawjax.lipschitz import verified
-from lawjax.lipschitz.upper.flattenings import flattened_bound
+from lawjax.lipschitz.upper.expansion import Expansion, expand
+from lawjax.lipschitz.upper.flattenings import Flattenings, flattened_bound
 from lawjax.lipschitz.verified import MORE, TINY
 from lawjax.network import TwoLayer
 
-Array = Any
 
-_ABSENT = -(10**9)  # the exponent of a zero
-_FLATTENED = 8  # tensors that are flattened, those of the largest path bounds; the rest keep these
-_HIGHEST = 256  # order of a tensor that is flattened, so that multinomial coefficients stay in range
-_STARTS = 16
-_ITERATIONS = 100
-_CANDIDATES = 32
+@dataclass(frozen=True)
+class Forms:
+    """What a polynomial's bound may cost.
+
+    Attributes:
+        flattened: tensors that are flattened, those of the largest path bounds; the rest keep these.
+        highest: order of a tensor that is flattened, so that multinomial coefficients stay in range.
+        flattenings: what these may cost.
+        starts: of ascents for candidates, at random; half as many at neurons.
+        iterations: of these ascents.
+        candidates: that are returned.
+    """
+
+    flattened: int = 8
+    highest: int = 256
+    flattenings: Flattenings = Flattenings()
+    starts: int = 16
+    iterations: int = 100
+    candidates: int = 32
+
+
+_USUAL = Forms()
 
 
 class PolynomialBound(NamedTuple):
@@ -50,34 +66,12 @@ class PolynomialBound(NamedTuple):
     """
 
     upper: float
-    candidates: np.ndarray
+    candidates: Float[np.ndarray, "m d"]
 
 
-class _Expansion(NamedTuple):
-    """f(R y) = constant + 2^exponent sum_q sum_l coefficients[q, l] (directions_l . y)^q, up to errors.
-
-    Attributes:
-        directions: (k, d), rows of length at most one, up to a rounding.
-        coefficients: (p + 1, k), of order one at most; row 0 is not used.
-        errors: (p + 1,) bounds on the Frobenius norm of the exact T_q less the one of these floats.
-        present: (p + 1,), whether T_q has any term.
-        exponent: of the power of two taken out.
-    """
-
-    directions: np.ndarray
-    coefficients: np.ndarray
-    errors: np.ndarray
-    present: np.ndarray
-    exponent: int
-
-    def path(self, q: int) -> float:
-        """Sum_l |coefficient|, which with the error bounds every norm of T_q."""
-        return verified.total(
-            [verified.total(np.abs(self.coefficients[q])) * (1.0 + verified.gamma(4)), self.errors[q]]
-        )
-
-
-def polynomial_bound(network: TwoLayer, domain: Domain | str = Ball(), ascents: bool = True) -> PolynomialBound:
+def polynomial_bound(
+    network: TwoLayer, domain: Domain | str = Ball(), *, ascents: bool = True, effort: Forms = _USUAL
+) -> PolynomialBound:
     """A proved upper bound on sup ||grad f|| for a psi that is a polynomial, over the ball or sphere of a radius.
 
     Exact up to rounding for degree two at most (section 3.4: with f(x) = x' A x, the supremum along the unit sphere is
@@ -89,6 +83,7 @@ def polynomial_bound(network: TwoLayer, domain: Domain | str = Ball(), ascents: 
         domain: a ball or sphere of radius R, or R^d, where the bound is infinite unless f is affine. Along the sphere
             the supremum G_T has G_T <= Lip <= (pi/2) G_T; for d = 1 nothing lies along it, and the bound is 0.
         ascents: whether to look for candidates by ascents where they cannot be computed.
+        effort: what all this may cost.
 
     Raises:
         UserError: a stack, another activation, an unknown domain.
@@ -105,17 +100,17 @@ def polynomial_bound(network: TwoLayer, domain: Domain | str = Ball(), ascents: 
     used = np.logical_or(W.any(axis=0), tangential)
     if not used.any() or (tangential and network.dimension == 1):
         return PolynomialBound(0.0, _points(np.zeros((0, used.sum())), used, domain))
-    expansion = _expand(W[:, used], np.asarray(network.b), np.asarray(network.a), psi.coefficients, radius)
+    expansion = expand(W[:, used], np.asarray(network.b), np.asarray(network.a), psi.coefficients, radius)
     degree = int(np.flatnonzero(expansion.present).max(initial=0))
     if degree == 0:
         return PolynomialBound(0.0, _points(np.zeros((0, used.sum())), used, domain))
-    upper, points = _affine_bound(expansion, tangential)
+    upper, points = _affine_bound(expansion, domain)
     if degree > 2:
-        more, directions = _higher_bound(expansion, degree, tangential)
+        more, directions = _higher_bound(expansion, degree, domain, effort)
         upper = verified.total([upper, *more])
         points = np.concatenate([points, directions])
     if ascents and (degree > 2 or tangential):
-        points = _ascend(expansion, degree, points, isinstance(domain, Ball), tangential)
+        points = _ascend(expansion, degree, points, domain, effort)
     if isinstance(domain, Space) and degree > 1:
         upper = math.inf
     return PolynomialBound(_rescaled(upper, expansion.exponent, radius), _points(points, used, domain))
@@ -144,68 +139,10 @@ def _points(points: np.ndarray, used: np.ndarray, domain: Domain) -> np.ndarray:
     return placed * (1.0 - 2.0**-50) if isinstance(domain, Ball) else placed  # not outside by a rounding
 
 
-# --- The expansion around the biases ---------------------------------------------------------------------------------
-
-
-def _expand(W: Array, b: Array, a: Array, psi: tuple[float, ...], radius: float) -> _Expansion:
-    """The tensors T_q of y -> f(R y) as float directions and coefficients, free of overflow at any scale.
-
-    With w_l = n_l u_l and rho_l = R n_l the coefficients are sum_p a_l c_p binomial(p, q) rho_l^q b_l^(p-q). Mantissas
-    and exponents are kept apart until the largest exponent of all terms is known.
-    """
-    live = (a != 0) & W.any(1)
-    W, b, a = W[live], b[live].astype(np.float64), a[live].astype(np.float64)
-    k, degree = len(a), len(psi) - 1
-    _, of_rows = np.frexp(np.abs(W).max(1, initial=0.0))
-    W = np.ldexp(W, -of_rows[:, None])  # exact, but for entries far below the rounding of the others
-    lengths = verified.row_norms(W)  # upper bounds, so that w_l / n_l is no longer than one
-    rho, of_rho = np.frexp(lengths * math.frexp(radius)[0])
-    of_rho = of_rho.astype(np.int64) + of_rows + math.frexp(radius)[1]
-    powers = list(_powers(rho, of_rho, degree)), list(_powers(*np.frexp(b), degree))
-    exponent = max(
-        (int(exponents.max(initial=_ABSENT)) for _, _, exponents in _terms(a, psi, *powers)), default=_ABSENT
-    )
-    coefficients, magnitudes = np.zeros((2, degree + 1, k))
-    present = np.zeros(degree + 1, bool)
-    for q, mantissas, exponents in _terms(a, psi, *powers):
-        terms = np.ldexp(mantissas, np.maximum(exponents - exponent, -5000))
-        coefficients[q] += terms
-        magnitudes[q] += np.abs(terms)
-        present[q] |= bool(mantissas.any())
-    # At most 3 p + 12 roundings in a coefficient; one in each entry of the q directions multiplied.
-    roundings = verified.gamma(8 * (degree + 4))
-    errors = np.array([roundings * verified.total(row) * MORE + k * (degree + 2) * TINY for row in magnitudes])
-    return _Expansion(W / lengths[:, None], coefficients, np.where(present, errors, 0.0), present, exponent)
-
-
-def _powers(mantissas: np.ndarray, exponents: np.ndarray, highest: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Mantissas and exponents of the powers 0, ..., highest; power n has n - 1 roundings."""
-    power, of_power = np.ones(len(mantissas)), np.zeros(len(mantissas), np.int64)
-    for _ in range(highest + 1):
-        yield power, of_power
-        power, shift = np.frexp(power * mantissas)
-        of_power = of_power + exponents + shift
-
-
-def _terms(
-    a: np.ndarray, psi: tuple[float, ...], of_rho: list[Any], of_bias: list[Any]
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(q, mantissas (k,), exponents (k,)) of a_l c_p binomial(p, q) rho_l^q b_l^(p-q) for all p >= q >= 1."""
-    mantissa_a, exponent_a = np.frexp(a)
-    for p, c in enumerate(psi):
-        for q in range(1, p + 1) if c else ():
-            binomial = math.comb(p, q)
-            shift = max(binomial.bit_length() - 64, 0)  # a degree of more than a thousand goes beyond float64
-            factor, of_factor = math.frexp(float(binomial >> shift) * math.frexp(c)[0])
-            mantissas = mantissa_a * factor * of_rho[q][0] * of_bias[p - q][0]
-            exponents = exponent_a + of_factor + shift + math.frexp(c)[1] + of_rho[q][1] + of_bias[p - q][1]
-            yield q, mantissas, np.where(mantissas != 0, exponents, _ABSENT)
-
-
 # --- Degree two: exact -----------------------------------------------------------------------------------------------
 
 
-def _affine_bound(expansion: _Expansion, tangential: bool) -> tuple[float, np.ndarray]:
+def _affine_bound(expansion: Expansion, domain: Domain) -> tuple[float, np.ndarray]:
     """A bound on sup ||g + B y|| over ||y|| <= 1, g and B of the linear and quadratic part, and (m, d) maximisers.
 
     For weights nu > 0, ||g + B y||^2 <= (nu_0 + nu_1) || [g / sqrt(nu_0), B / sqrt(nu_1)] ||_op^2, and the best weights
@@ -226,19 +163,19 @@ def _affine_bound(expansion: _Expansion, tangential: bool) -> tuple[float, np.nd
     if not B.any():
         length = float(np.linalg.norm(g))
         points = g[None] / length if length else np.eye(1, d)
-        if tangential and d > 1:  # a point at a right angle to g
+        if domain.tangential and d > 1:  # a point at a right angle to g
             points = np.eye(d)[[int(np.abs(g).argmin())]]
             points = points - (points @ g)[:, None] * g / length**2 if length else points
         bounds.append(verified.total([verified.row_norms(g[None])[0], error_g, error_B]))
         return min(bounds), points
     values, vectors = np.linalg.eigh(B)
     h = vectors.T @ g
-    shifts = _best_shifts(values, h) if tangential else [0.0]
+    shifts = _best_shifts(values, h) if domain.tangential else [0.0]
     found = [_secular(values - shift, h) for shift in shifts]
     for shift, (_, nu, _) in zip(shifts, found, strict=True):
         bounds.append(_proved_affine(g, error_g, B, error_B, nu, shift))
     points = [vectors @ point for _, _, point in found]
-    if tangential:
+    if domain.tangential:
         low, high = vectors[:, 0], vectors[:, -1]
         points += [(high + low) / math.sqrt(2.0), (high - low) / math.sqrt(2.0)]
     return min(bounds), np.array(points)
@@ -308,17 +245,19 @@ def _proved_affine(
 # --- Degree three and more: flattenings ------------------------------------------------------------------------------
 
 
-def _higher_bound(expansion: _Expansion, degree: int, tangential: bool) -> tuple[list[float], np.ndarray]:
+def _higher_bound(expansion: Expansion, degree: int, domain: Domain, effort: Forms) -> tuple[list[float], np.ndarray]:
     """Bounds on the parts of degree 3, ..., p over ||y|| <= 1, and (m, d) directions in which they may be large."""
     d = expansion.directions.shape[1]
     orders = [q for q in range(3, degree + 1) if expansion.present[q]]
-    bounds = {q: _slope_on_sphere(q, tangential) * expansion.path(q) * (1.0 + verified.gamma(4)) for q in orders}
+    bounds = {q: _slope_on_sphere(q, domain) * expansion.path(q) * (1.0 + verified.gamma(4)) for q in orders}
     directions = [np.zeros((0, d))]
-    for q in sorted(filter(_HIGHEST.__ge__, orders), key=lambda q: -bounds[q])[:_FLATTENED]:
+    for q in sorted(filter(effort.highest.__ge__, orders), key=lambda q: -bounds[q])[: effort.flattened]:
         # A power of two makes the coefficients of order one again: those of this q may all be small.
         _, shift = math.frexp(float(np.abs(expansion.coefficients[q]).max()) or 1.0)
         c = np.ldexp(expansion.coefficients[q], -shift)
-        flat, found = flattened_bound(expansion.directions, c, q, tangential)
+        flat, found = flattened_bound(
+            expansion.directions, c, q, tangential=domain.tangential, effort=effort.flattenings
+        )
         directions.append(found)
         with np.errstate(over="ignore"):
             flat = verified.total([np.ldexp(flat, shift) + TINY, q * expansion.errors[q] * (1.0 + verified.gamma(4))])
@@ -326,16 +265,16 @@ def _higher_bound(expansion: _Expansion, degree: int, tangential: bool) -> tuple
     return list(bounds.values()), np.concatenate(directions)
 
 
-def _slope_on_sphere(q: int, tangential: bool) -> float:
+def _slope_on_sphere(q: int, domain: Domain) -> float:
     """Sup ||grad (u . y)^q|| over the unit sphere for a unit vector u, or of the part along it: at most."""
     along = math.sqrt(q) * ((q - 1) / q) ** ((q - 1) / 2)  # of q cos^(q-1) sin
-    return min(along * (1.0 + 1e-12), float(q)) if tangential else float(q)
+    return min(along * (1.0 + 1e-12), float(q)) if domain.tangential else float(q)
 
 
 # --- Points for the lower bound --------------------------------------------------------------------------------------
 
 
-def _ascend(expansion: _Expansion, degree: int, points: np.ndarray, inside: bool, tangential: bool) -> np.ndarray:
+def _ascend(expansion: Expansion, degree: int, points: np.ndarray, domain: Domain, effort: Forms) -> np.ndarray:
     """(m, d): where ascents of the gradient's norm from the points, neurons and random starts end, the best first.
 
     With r the gradient's direction, the norm grows along (Hessian) r. A step is taken back where the norm falls, and
@@ -343,29 +282,27 @@ def _ascend(expansion: _Expansion, degree: int, points: np.ndarray, inside: bool
     """
     U, C = expansion.directions, expansion.coefficients
     d = U.shape[1]
-    random = np.random.default_rng(0)
-    strongest = U[np.argsort(-np.abs(C[degree]), kind="stable")[: _STARTS // 2]]
-    drawn = random.standard_normal((_STARTS, d))
+    inside, random = isinstance(domain, Ball), np.random.default_rng(0)
+    strongest = U[np.argsort(-np.abs(C[degree]), kind="stable")[: effort.starts // 2]]
+    drawn = random.standard_normal((effort.starts, d))
     Y = np.concatenate([points, strongest, drawn])
     Y = Y / np.linalg.norm(Y, axis=1, keepdims=True)
     if inside:
-        Y[-_STARTS // 2 :] *= random.uniform(size=(_STARTS // 2, 1))
-    values, ascent = _norms_and_ascent(U, C, Y, inside, tangential)
+        Y[-effort.starts // 2 :] *= random.uniform(size=(effort.starts // 2, 1))
+    values, ascent = _norms_and_ascent(U, C, Y, domain)
     steps = np.ones((len(Y), 1))
-    for _ in range(max(10, min(_ITERATIONS, 8 * _ITERATIONS // degree))):
+    for _ in range(max(10, min(effort.iterations, 8 * effort.iterations // degree))):
         tried = Y + steps * ascent
         lengths = np.linalg.norm(tried, axis=1, keepdims=True)
         tried = tried / (np.maximum(lengths, 1.0) if inside else lengths)
-        found, next_ascent = _norms_and_ascent(U, C, tried, inside, tangential)
+        found, next_ascent = _norms_and_ascent(U, C, tried, domain)
         better = found > values
         Y[better], values[better], ascent[better] = tried[better], found[better], next_ascent[better]
         steps = np.where(better[:, None], np.minimum(1.7 * steps, 1e3), steps / 3.0)
-    return Y[np.argsort(-values, kind="stable")[:_CANDIDATES]]
+    return Y[np.argsort(-values, kind="stable")[: effort.candidates]]
 
 
-def _norms_and_ascent(
-    U: np.ndarray, C: np.ndarray, Y: np.ndarray, inside: bool, tangential: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def _norms_and_ascent(U: np.ndarray, C: np.ndarray, Y: np.ndarray, domain: Domain) -> tuple[np.ndarray, np.ndarray]:
     """The gradient's norm (m,) at points (m, d), and directions (m, d) of length one at most in which it grows."""
     Z = Y @ U.T
     slope, curvature = np.zeros_like(Z), np.zeros_like(Z)
@@ -374,14 +311,14 @@ def _norms_and_ascent(
         slope = slope * Z + q * C[q]
     gradients = slope @ U
     along = (gradients * Y).sum(1, keepdims=True)
-    normals = gradients - along * Y if tangential else gradients
+    normals = gradients - along * Y if domain.tangential else gradients
     norms = np.linalg.norm(normals, axis=1)
     normals = normals / np.where(norms > 0, norms, 1.0)[:, None]
     ascent = (curvature * (normals @ U.T)) @ U
     size = np.linalg.norm(ascent, axis=1, keepdims=True)
-    if tangential:
+    if domain.tangential:
         ascent = ascent - along * normals
         size = size + np.abs(along)
-    if not inside:
+    if not isinstance(domain, Ball):
         ascent = ascent - (ascent * Y).sum(1, keepdims=True) * Y
     return norms, ascent / np.where(size > 0, size, 1.0)

@@ -1,7 +1,7 @@
-"""Neurons on one hyperplane are switched together: their rows are one.
+"""Neurons on one hyperplane are switched together: their generators are one.
 
 Where w_i = t w_j and b_i = t b_j, a piecewise-linear psi has its kink for both at the same points, and the slopes of
-the two are tied: r_i = sign(t) r_j in the sums of `lawjax.lipschitz.upper.rows`. So are those of equal neurons for
+the two are tied: r_i = sign(t) r_j in the sums of `lawjax.lipschitz.upper.zonotope`. So are those of equal neurons for
 every psi. Which are tied is decided in exact fractions.
 
 >>> ties_of(TwoLayer(W=[[1.0, 2.0], [-3.0, -6.0], [1.0, 2.0]], b=[0.5, -1.5, 0.6], a=[1.0, 1.0, 1.0]))
@@ -10,10 +10,12 @@ every psi. Which are tied is decided in exact fractions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 
+from lawjax.lipschitz.upper.zonotope import Zonotope
 from lawjax.network import TwoLayer
 from lawjax.vectors import lengths
 
@@ -22,7 +24,7 @@ _ALIKE = 1e-9  # of unit vectors, within which they are looked at more closely
 
 
 def ties_of(network: TwoLayer) -> list[Tie]:
-    """(neuron, representative, sign of their r) for every neuron on the hyperplane of one before it."""
+    """(neuron, the other one, sign of their r) for every neuron on the hyperplane of one before it."""
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
     has_kink = network.activation.has_kink
     live = np.flatnonzero((a != 0) & W.any(1))
@@ -32,20 +34,20 @@ def ties_of(network: TwoLayer) -> list[Tie]:
         sizes = lengths(rows) * np.where(pivots < 0, -1.0, 1.0)
         rows = rows / np.where(sizes != 0, sizes, 1.0)[:, None]
     found: list[Tie] = []
-    for group in _alike(rows):
-        heads: list[int] = []
-        for i in live[group].tolist():
-            signs = ((head, _sign_of_tie(W, b, i, head, has_kink)) for head in heads)
-            head, sign = next(((head, sign) for head, sign in signs if sign), (i, 0))
+    for alike in _alike(rows):
+        different: list[int] = []
+        for i in live[alike].tolist():
+            signs = ((other, _sign_of_tie(W, b, i, other, has_kink)) for other in different)
+            other, sign = next(((other, sign) for other, sign in signs if sign), (i, 0))
             if sign:
-                found.append((i, head, sign))
+                found.append((i, other, sign))
             else:
-                heads.append(i)
+                different.append(i)
     return found
 
 
 def _alike(rows: np.ndarray) -> list[np.ndarray]:
-    """Groups of rows that may be equal but for rounding: those whose products with a random vector are near."""
+    """Sets of rows that may be equal but for rounding: those whose products with a random vector are near."""
     if len(rows) < 2:
         return []
     with np.errstate(over="ignore", invalid="ignore"):
@@ -53,7 +55,7 @@ def _alike(rows: np.ndarray) -> list[np.ndarray]:
     order = np.argsort(values, kind="stable")
     gaps = np.diff(values[order])
     breaks = np.flatnonzero(~(gaps <= _ALIKE * (1.0 + np.abs(values[order][1:])))) + 1
-    return [np.sort(group) for group in np.split(order, breaks) if len(group) > 1]
+    return [np.sort(near) for near in np.split(order, breaks) if len(near) > 1]
 
 
 def _sign_of_tie(W: np.ndarray, b: np.ndarray, i: int, j: int, has_kink: bool) -> int:
@@ -68,13 +70,13 @@ def _sign_of_tie(W: np.ndarray, b: np.ndarray, i: int, j: int, has_kink: bool) -
     return 1 if (p > 0) == (q > 0) else -1
 
 
-def tied(rows: np.ndarray, errors: np.ndarray, ties: list[Tie]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rows v'_0, ..., v'_k and bounds on their errors with those of tied neurons added up, and which are left."""
+def tied(zonotope: Zonotope, ties: Sequence[Tie]) -> Zonotope:
+    """The zonotope of all neurons with the generators of tied ones added up."""
     if not ties:
-        return rows, errors, np.arange(len(rows))
-    rows, errors = rows.copy(), errors.copy()
-    for neuron, head, sign in ties:
-        rows[1 + head] += sign * rows[1 + neuron]
-        errors[1 + head] += errors[1 + neuron] + 2.0**-52 * float(np.abs(rows[1 + head]).sum())
-    left = np.setdiff1d(np.arange(len(rows)), [1 + neuron for neuron, _, _ in ties])
-    return rows[left], errors[left], left
+        return zonotope
+    vectors, errors = (array.copy() for array in zonotope)
+    for neuron, other, sign in ties:
+        vectors[1 + other] += sign * vectors[1 + neuron]
+        errors[1 + other] += errors[1 + neuron] + 2.0**-52 * float(np.abs(vectors[1 + other]).sum())
+    left = np.setdiff1d(np.arange(len(vectors)), [1 + neuron for neuron, _, _ in ties])
+    return Zonotope(vectors[left], errors[left])
