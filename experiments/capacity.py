@@ -16,9 +16,8 @@ import polars as pl
 
 from lawjax import cli, fits, report
 from lawjax.report import markdown
+from lawjax.sweep import ProbeConfig, SweepConfig, run
 from lawjax.sweep.grid import CapacityGrid
-from lawjax.sweep.measure import ProbeConfig
-from lawjax.sweep.run import SweepConfig, run
 from lawjax.train.config import TrainingConfig
 
 CAPACITY = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 8.0)

@@ -19,8 +19,8 @@ import polars as pl
 from lawjax import cli, fits, report
 from lawjax.quantiles import quantiles
 from lawjax.report import markdown
+from lawjax.sweep import SweepConfig, run
 from lawjax.sweep.grid import Grid
-from lawjax.sweep.run import SweepConfig, run
 from lawjax.train.config import TrainingConfig
 
 TRAINING = TrainingConfig(epsilon=0.02, step_limit=3000)

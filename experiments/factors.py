@@ -20,8 +20,8 @@ import polars as pl
 
 from lawjax import cli, fits, report
 from lawjax.report import markdown
+from lawjax.sweep import SweepConfig, run
 from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
-from lawjax.sweep.run import SweepConfig, run
 from lawjax.train.config import TrainingConfig
 
 TRAINING = TrainingConfig(epsilon=0.1, step_limit=5000)

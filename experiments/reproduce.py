@@ -15,8 +15,8 @@ import experiment2
 
 from lawjax import cli, files
 from lawjax.errors import Incomplete
+from lawjax.sweep import run
 from lawjax.sweep.paths import RunPaths
-from lawjax.sweep.run import run
 
 
 def reproduce(out: Path, preset: str = "laptop") -> None:

@@ -26,8 +26,8 @@ from lawjax import (
     tensors,
 )
 from lawjax.lipschitz.lower.effort import Annealing, Patterns, SmoothWalks, Walks
+from lawjax.sweep import ProbeConfig
 from lawjax.sweep.grid import Grid
-from lawjax.sweep.measure import ProbeConfig
 from lawjax.sweep.store import Store
 from lawjax.train.config import TrainingConfig
 from lawjax.tuning import Tuning

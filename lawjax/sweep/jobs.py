@@ -32,6 +32,7 @@ def run_jobs(
     jobs: Sequence[Job],
     measure: Callable[[Job], Mapping[str, Any] | list[dict[str, Any]]],
     shard: tuple[int, int] = (1, 1),
+    *,
     progress: bool = True,
 ) -> None:
     """Measure every job that has no row yet.
