@@ -86,7 +86,7 @@ def _end(neurons: _Neurons, point: np.ndarray, domain: Domain, rounds: int, tuni
     network, V, low, high = neurons
     if not len(V):
         return point
-    W, a = network.W, network.a
+    W, a, squares = network.W, network.a, (V**2).sum(1)
     k, d = W.shape
     random = np.random.default_rng(k * 1000003 + d)
     best = scaled_norms(network, point[None], domain)[0]
@@ -95,7 +95,7 @@ def _end(neurons: _Neurons, point: np.ndarray, domain: Domain, rounds: int, tuni
         on = neurons.on(point)
         change = np.where(on, low - high, high - low)
         gradient = (np.where(on, high, low) * a) @ W
-        gain = 2.0 * change * (V @ gradient) + change**2 * (V**2).sum(1)  # of the squared norm, by this kink alone
+        gain = 2.0 * change * (V @ gradient) + change**2 * squares  # of the squared norm, by this kink alone
         promising = W[np.argsort(-gain)[: tuning.lines // 2]]
         directions = np.concatenate([promising, random.standard_normal((tuning.lines - len(promising), d))])
         tried = [_best_along(neurons, point, along / np.linalg.norm(along), domain) for along in directions]
@@ -187,8 +187,10 @@ def _best_along(neurons: _Neurons, point: np.ndarray, direction: np.ndarray, dom
     # A kink is crossed upwards by a neuron that was off before; each is crossed once or, on a circle, twice.
     before = on[line.neurons]
     before[line.again] = ~before[line.again]
-    jumps = np.where(before, low - high, high - low)[:, None] * neurons.V[line.neurons]
-    gradients = np.concatenate([(started @ neurons.V)[None, :], jumps]).cumsum(0)
+    gradients = np.empty((len(before) + 1, len(point)))  # the largest arrays of a walk: no copies
+    gradients[0] = started @ neurons.V
+    np.multiply(neurons.V[line.neurons], np.where(before, low - high, high - low)[:, None], out=gradients[1:])
+    np.cumsum(gradients, axis=0, out=gradients)
     squares = np.einsum("ij,ij->i", gradients, gradients)
     if domain.tangential:
         squares = squares - (gradients * line.at(middles)).sum(1) ** 2 / (point @ point)
