@@ -5,11 +5,16 @@ import sys
 from pathlib import Path
 
 import jax
+import jaxtyping
 import matplotlib
 import pytest
 from hypothesis import settings
 
-from lawjax import cli
+# Types and shapes in signatures are checked while the tests run. Tests of wrong arguments, to which functions answer
+# with a sentence of their own, ask for the fixture `unchecked`.
+jaxtyping.install_import_hook("lawjax", "type_checks.checked")
+
+from lawjax import cli  # noqa: E402
 
 matplotlib.use("Agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -27,6 +32,14 @@ for name, value in COMPILED.items():
 
 settings.register_profile("deterministic", derandomize=True, deadline=None, max_examples=25, database=None)
 settings.load_profile("deterministic")
+
+
+@pytest.fixture
+def unchecked():
+    """Signatures are not checked."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from lawjax import Dataset, TwoLayer, data, keys
+from lawjax import Dataset, Search, TwoLayer, data, keys
+from lawjax.lipschitz.lower.effort import SmoothWalks
+
+# Enough on the small networks of tests; the usual search takes seconds on each smooth one.
+USUAL = Search()
+QUICK = Search(smooth_walks=SmoothWalks(rounds=1, walkers=32, followed=(12, 30), to_the_end=(4, 200)))
 
 
 def random_network(rng, activation, max_d=6, max_k=14, scales=20.0):

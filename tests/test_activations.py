@@ -11,12 +11,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from bracket_faults import QUESTIONS, faults, truth
-from lipschitz_networks import random_network
+from lipschitz_networks import QUICK, USUAL, random_network
 from structured_networks import KINDS, ROUGH, structured
 
-from lawjax import Ball, Space, TrainingConfig, TwoLayer, activations, bracket, check, data, lower_bounds, memorize
+from lawjax import (
+    Ball,
+    Space,
+    TrainingConfig,
+    TwoLayer,
+    activations,
+    bracket,
+    check,
+    data,
+    lower_bounds,
+    memorize,
+)
 from lawjax.domains import named
 from lawjax.errors import UserError
+from lawjax.lipschitz import certify
 from lawjax.lipschitz.lower.evaluate import gradient_norms
 from lawjax.lipschitz.upper.slopes import slope_intervals
 from lawjax.sweep import SweepConfig
@@ -421,6 +433,7 @@ def test_names_lists_every_preset():
     assert all(activations.get(name).name == name for name in NAMES)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     "name",
     [
@@ -498,6 +511,7 @@ RAMP = {  # min(max(t, 0), 3)
 }
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_ones_own_goes_wherever_a_name_goes(tmp_path):
     rng, psi = np.random.default_rng(0), softsign()
     f = TwoLayer(rng.standard_normal((6, 3)), rng.standard_normal(6), rng.standard_normal(6), activation=psi)
@@ -507,12 +521,12 @@ def test_ones_own_goes_wherever_a_name_goes(tmp_path):
     points = 3.0 * rng.standard_normal((2000, 3))
     sampled = np.linalg.norm(f.gradient(points), axis=1).max()
     for domain in (Space(), Ball(2.0)):
-        found = bracket(f, domain)
+        found = bracket(f, domain, QUICK)
         inside = points if domain == Space() else domain.project(points)
         assert np.linalg.norm(f.gradient(inside), axis=1).max() <= found.upper
         assert found.lower <= found.upper
-    assert sampled <= bracket(f).lower * (1 + 1e-9)
-    assert bracket(f, Ball(0.1)).upper < 0.9 * bracket(f).upper  # slopes on the small ball are known better
+    assert sampled <= bracket(f, search=QUICK).lower * (1 + 1e-9)
+    assert certify(f, Ball(0.1)).bound < 0.9 * certify(f).bound  # slopes on the small ball are known better
     f.save(tmp_path / "f.npz")
     with pytest.raises(UserError, match="Unknown activation 'softsign'"):
         TwoLayer.load(tmp_path / "f.npz")
@@ -552,6 +566,7 @@ def test_ones_own_without_turns_has_its_interval_everywhere():
     assert bracket(f, Ball(0.1)).upper == pytest.approx(1.0, rel=1e-9)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("changed", "match"),
     [
@@ -606,10 +621,10 @@ NEW = ("relu6", "hard_tanh", "leaky_relu:0.2", "sigmoid", "silu", "elu", "gelu:t
 KIND_NAMES = [kind for kind in KINDS if kind not in ROUGH | {"crowded_line"}]  # too many neurons for an oracle
 
 
-def assert_bracket_right(f, question, radius, tmp_path):
+def assert_bracket_right(f, question, radius, tmp_path, search=USUAL):
     """lower <= exact <= upper <= path product, and the checker proves what is recorded."""
     domain, tangential = question
-    found = bracket(f, named(domain, radius, tangential))
+    found = bracket(f, named(domain, radius, tangential), search)
     true = truth(f, domain, radius, tangential, found.lower)
     assert faults(f, domain, radius, tangential, found, true) == [], (f, found, true)
     f.save(tmp_path / "f.npz")
@@ -618,7 +633,7 @@ def assert_bracket_right(f, question, radius, tmp_path):
     assert valid and why.startswith("Proved: "), why
 
 
-def assert_brackets_right(name, count, tmp_path):
+def assert_brackets_right(name, count, tmp_path, search):
     """Networks of every kind in turn, with this activation, and random ones."""
     rng = np.random.default_rng([NEW.index(name), count])
     for number in range(count):
@@ -627,23 +642,23 @@ def assert_brackets_right(name, count, tmp_path):
         one = structured(list(KINDS).index(kind) + len(KINDS) * int(rng.integers(1000)))
         f = one.network
         try:
-            assert_bracket_right(TwoLayer(f.W, f.b, f.a, 0.0, name), question, one.radius, tmp_path)
+            assert_bracket_right(TwoLayer(f.W, f.b, f.a, 0.0, name), question, one.radius, tmp_path, search)
         except UserError as error:
             assert "rescale" in str(error), (one, error)
         f = random_network(rng, name, 3, 8, scales=0.0)
         if f.gradient(np.ones(f.dimension)).any():  # or it is constant
-            assert_bracket_right(f, question, 2.0, tmp_path)
+            assert_bracket_right(f, question, 2.0, tmp_path, search)
 
 
 @pytest.mark.parametrize("name", NEW)
 def test_brackets_of_random_and_structured_networks(name, tmp_path):
-    assert_brackets_right(name, 4, tmp_path)
+    assert_brackets_right(name, 4, tmp_path, QUICK)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NEW)
 def test_brackets_of_many_networks(name, tmp_path):
-    assert_brackets_right(name, 60, tmp_path)
+    assert_brackets_right(name, 60, tmp_path, USUAL)
 
 
 @pytest.mark.parametrize("name", ["relu6", "hard_tanh"])

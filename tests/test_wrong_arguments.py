@@ -304,6 +304,7 @@ def called(call):
     return f"{getattr(call, '__module__', '')}.{getattr(call, '__qualname__', call)}"
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("call, name", CASES, ids=[f"{called(call)}-{name}" for call, name in CASES])
 def test_a_wrong_argument_gets_one_sentence(call, name):
     arguments = {key: right for key, (_, right) in CALLS[call].items()}

@@ -47,6 +47,7 @@ class Start(NamedTuple):
 
 
 @runtime_checkable
+@runtime_checkable
 class Objective(Protocol[P, N]):
     """A kind of network, and the bound that is made small.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,7 @@ from lawjax import check, files
 from lawjax.errors import UserError
 
 
+@runtime_checkable
 class _Network(Protocol):
     def save(self, path: str | Path) -> None: ...
 

@@ -48,15 +48,15 @@ class Outcome:
         return Outcome(result.status.label, result.fitted, result.steps, result.loss, result.loss_folded)
 
 
-def columns(kind: type) -> dict[str, pl.DataType]:
+def columns(kind: type) -> pl.Schema:
     """A column for each field of a dataclass or named tuple of numbers and words; other values are stored as JSON."""
-    return {name: _column(hint) for name, hint in typing.get_type_hints(kind).items()}
+    return pl.Schema({name: _column(hint) for name, hint in typing.get_type_hints(kind).items()})
 
 
 _COLUMNS: dict[type, pl.DataType] = {str: pl.String(), float: pl.Float64(), int: pl.Int64(), bool: pl.Boolean()}
 
 
-def _column(hint: Any) -> pl.DataType:
+def _column(hint: Any) -> Any:
     is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
     kinds = typing.get_args(hint) if is_union else (hint,)
     return next((column for kind, column in _COLUMNS.items() if kind in kinds), pl.String())

@@ -14,6 +14,7 @@ import optax
 from jaxtyping import Float
 
 from lawjax import activations, arguments
+from lawjax.activations import Activation
 from lawjax.errors import UserError
 
 _MOST_STEPS = 2**31 - 2  # steps are counted in int32
@@ -61,7 +62,7 @@ class TrainingConfig:
     readout_scale: float = 1.0
     batch_norm: bool = True
     readout_bias: bool = True
-    activation: str = "relu"
+    activation: str | Activation = "relu"
     dtype: str = "float32"
 
     def __post_init__(self) -> None:

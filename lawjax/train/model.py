@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from lawjax import activations
+from lawjax.activations import Activation
 from lawjax.network import TwoLayer
 from lawjax.standard import standard_form
 
@@ -38,7 +39,7 @@ class PaperNetwork(nn.Module):
     """
 
     width: int
-    activation: str = "relu"
+    activation: str | Activation = "relu"
 
     @nn.compact
     def __call__(self, x: Float[AnyArray, "n d"]) -> Float[Array, " n"]:
@@ -121,7 +122,7 @@ class PackedNetworks(nn.Module):
 
     neurons: int
     networks: int
-    activation: str = "relu"
+    activation: str | Activation = "relu"
     batch_norm: bool = True
     readout_bias: bool = True
 
@@ -201,7 +202,7 @@ def network_params(params: Params, neurons: Int[np.ndarray, " k"], network: int,
     return own
 
 
-def fold(params: Params, x: Float[AnyArray, "n d"], activation: str = "relu") -> TwoLayer:
+def fold(params: Params, x: Float[AnyArray, "n d"], activation: str | Activation = "relu") -> TwoLayer:
     """The `TwoLayer` that one network computes once batch norm is fixed at the statistics of the rows of x.
 
     w <- gamma w / sqrt(sigma^2 + eps), b <- beta - gamma mu / sqrt(sigma^2 + eps), with mu and sigma^2 over all of x,
