@@ -10,12 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from polars.testing import assert_frame_equal
 
 from lawjax import cli
 from lawjax.sweep import ProbeConfig, SweepConfig, run
 from lawjax.sweep.devices import CPU, StepRule
-from lawjax.sweep.grid import Grid
+from lawjax.sweep.grid import Grid, NetworkId
 from lawjax.train.config import TrainingConfig
 
 PROBES = ProbeConfig(points=200, ascent_starts=4, ascent_steps=5)
@@ -46,6 +47,18 @@ def finished(base):
 def assert_same_tables(left, right):
     """Equal bit for bit, but for the time that training took."""
     assert_frame_equal(left.drop("seconds"), right.drop("seconds"), check_exact=True)
+
+
+def identities(table):
+    return [NetworkId(*row) for row in table.select("n", "d", "k", "seed").iter_rows()]
+
+
+def assert_asked(table, config):
+    assert identities(table) == config.grid.networks()
+
+
+def trained_again(event):
+    pytest.fail(f"What is finished was taken up again: {event.what}.")
 
 
 def assert_one_sentence(message):

@@ -133,14 +133,16 @@ def test_brackets_measured_later_go_to_the_network_of_their_setting(tmp_path):
 
 
 def test_fields_of_every_kind_are_axes(tmp_path):
-    settings = (
-        {"optimizer": "sgd", "learning_rate": 0.03, "optimizer_options": (("momentum", 0.9),)},
-        {"batch_size": 20},
-        {"activation": "tanh"},
-        {"batch_norm": False},
-        {"dtype": "float64"},
-        {"data_model": ring},
-        {},
+    settings = sweep.Settings(
+        (
+            {"optimizer": "sgd", "learning_rate": 0.03, "optimizer_options": (("momentum", 0.9),)},
+            {"batch_size": 20},
+            {"activation": "tanh"},
+            {"batch_norm": False},
+            {"dtype": "float64"},
+            {"data_model": ring},
+            {},
+        )
     )
     config = dataclasses.replace(BASE, grid=Grid((40,), (20,), (40,)), settings=settings)
     table = run(config, tmp_path, progress=False)
@@ -203,7 +205,7 @@ def test_the_command_line_of_an_experiment_leaves_settings_and_takes_a_data_mode
     def go(config, out, shard):
         asked.append(config)
 
-    for settings in ((), AXES):
+    for settings in (sweep.Settings(), AXES):
         preset = dataclasses.replace(BASE, settings=settings)
         monkeypatch.setattr("sys.argv", ["experiment", "--stage", "run", "--data-model", "sphere", "--k", "5"])
         experiment({"laptop": preset}, go, lambda out: None, "runs/none", "None.")

@@ -1,5 +1,6 @@
 # Everything public: for type checkers, and for `__init__.py`, which imports each name when it is first used.
 from .brackets import bracket_run as bracket_run
+from .config import Settings as Settings
 from .config import SweepConfig as SweepConfig
 from .config import as_record as as_record
 from .config import axes as axes

@@ -22,7 +22,19 @@ from lawjax.train.config import TrainingConfig
 Changes = Mapping[str, Any]  # fields of TrainingConfig, or data_model, with other values
 
 
-def axes(**values: Sequence[Any]) -> tuple[dict[str, Any], ...]:
+class Settings(tuple[Changes, ...]):
+    """In which settings networks are trained: for each what it changes. Settings add up.
+
+    A type of its own, so that command lines do not take what it holds for options.
+    """
+
+    __slots__ = ()
+
+    def __add__(self, other: Any) -> Settings:
+        return Settings((*self, *other))
+
+
+def axes(**values: Sequence[Any]) -> Settings:
     """Settings with every combination of these values: hyperparameters as axes of a grid.
 
     >>> axes(learning_rate=(1e-3, 1e-2), activation=("relu", "tanh"))[1]
@@ -39,7 +51,7 @@ def axes(**values: Sequence[Any]) -> tuple[dict[str, Any], ...]:
     for name, each in values.items():
         if not arguments.sequence(f"The axis {name}", each):
             raise UserError(f"The axis {name} needs at least one value.")
-    return tuple(dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values()))
+    return Settings(dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values()))
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,7 @@ class SweepConfig:
     probes: ProbeConfig = ProbeConfig()
     data_model: Any = "gaussian"  # a DataModel; the command line, which this type is for, takes a name
     keep_networks: bool = True
-    settings: tuple[Changes, ...] = ()
+    settings: Settings = Settings()
 
     def __post_init__(self) -> None:
         """Check the data model, the activation and the batch size, in every setting."""
@@ -97,6 +109,7 @@ class SweepConfig:
                     f"settings change fields of TrainingConfig or data_model, not {arguments.shown(unknown[0])}; "
                     f"the fields are {', '.join(sorted(known))}."
                 )
+        object.__setattr__(self, "settings", Settings(self.settings))
 
     def configurations(self) -> list[SweepConfig]:
         """For each setting a configuration of its own without others; a setting that is there twice counts once.
@@ -111,7 +124,7 @@ class SweepConfig:
             fields = dict(change)
             model = fields.pop("data_model", self.data_model)
             one = dataclasses.replace(
-                self, training=dataclasses.replace(self.training, **fields), data_model=model, settings=()
+                self, training=dataclasses.replace(self.training, **fields), data_model=model, settings=Settings()
             )
             found.setdefault(schema.setting(one.choices()), one)
         return list(found.values())

@@ -8,7 +8,7 @@ from typing import Any
 from lawjax import keys
 from lawjax.errors import UserError
 from lawjax.sweep import datasets
-from lawjax.sweep.config import SweepConfig, dataset
+from lawjax.sweep.config import Settings, SweepConfig, dataset
 from lawjax.sweep.datasets import Given
 from lawjax.sweep.grid import NetworkId, grid_of
 from lawjax.sweep.measurements import ProbeConfig
@@ -71,5 +71,5 @@ def stored_config(root: str | Path, *data_models: Given) -> SweepConfig:
         ProbeConfig(**record["probes"]),
         model_of(record["data_model"]),
         record["keep_networks"],
-        tuple(map(fields_of, record.get("settings", []))),
+        Settings(map(fields_of, record.get("settings", []))),
     )
