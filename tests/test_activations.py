@@ -19,8 +19,8 @@ from lawjax.domains import named
 from lawjax.errors import UserError
 from lawjax.lipschitz.lower.evaluate import gradient_norms
 from lawjax.lipschitz.upper.slopes import slope_intervals
+from lawjax.sweep import SweepConfig
 from lawjax.sweep.grid import Grid
-from lawjax.sweep.run import SweepConfig
 
 PRESETS = tuple(activations.PRESETS)
 POLYNOMIALS = tuple(f"power:{p}" for p in range(1, 5)) + (
@@ -630,7 +630,9 @@ def assert_brackets_right(name, count, tmp_path):
             assert_bracket_right(TwoLayer(f.W, f.b, f.a, 0.0, name), question, one.radius, tmp_path)
         except UserError as error:
             assert "rescale" in str(error), (one, error)
-        assert_bracket_right(random_network(rng, name, 4, 8, scales=0.0), question, 2.0, tmp_path)
+        f = random_network(rng, name, 3, 8, scales=0.0)
+        if f.gradient(np.ones(f.dimension)).any():  # or it is constant
+            assert_bracket_right(f, question, 2.0, tmp_path)
 
 
 @pytest.mark.parametrize("name", NEW)
