@@ -16,7 +16,7 @@ import lawjax
 from lawjax.sweep.store import Store
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = sorted(path.name for path in (ROOT / "experiments").glob("*.py"))
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
 
 
 def pins(name):
@@ -85,7 +85,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_the_package_and_the_experiments_alone(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     files = [path for path in (ROOT / "lawjax").rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
-    scripts = {f"lawjax/_experiments/{name}" for name in SCRIPTS}
+    scripts = {f"lawjax/_experiments/{path.name}" for path in EXPERIMENTS}
     assert names == scripts | {path.relative_to(ROOT).as_posix() for path in files}
 
 
@@ -101,7 +101,8 @@ def test_the_experiments_run_where_only_the_wheel_is_installed(wheel, tmp_path):
         "env": {name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
     }
     listed = succeed(here / "lawjax", "run", **apart)
-    assert [f"{line.split()[0]}.py" for line in listed.splitlines()] == SCRIPTS
+    scripts = [path.stem for path in EXPERIMENTS if '__name__ == "__main__"' in path.read_text(encoding="utf-8")]
+    assert [line.split()[0] for line in listed.splitlines()] == scripts
     small = ("--preset", "smoke", "--seeds", "1", "--brackets", "False", "--out")
     succeed(here / "lawjax", "run", "experiment1", *small, tmp_path / "theirs", **apart)
     succeed(sys.executable, ROOT / "experiments" / "experiment1.py", *small, tmp_path / "ours")

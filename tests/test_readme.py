@@ -100,13 +100,16 @@ assert smooth.fitted and smooth.bracket.upper < found.lower
 assert lawjax.lower_bounds.floor(dataset, epsilon=0.02).value < smooth.bracket.upper
 assert built.network.dimension == 100
 """
-CONTRIBUTING = "assert TwoLayer([[1.0]], [0.0], [1.0], activation=softsign).activation is softsign"
+CONTRIBUTING = """
+assert 0 < found.lower <= found.upper
+assert TwoLayer.load("f.npz", softsign).activation is softsign
+"""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("document", "checks", "written"),
-    [("README.md", README, ["figure2.pdf", "figure2.png"]), ("CONTRIBUTING.md", CONTRIBUTING, [])],
+    [("README.md", README, ["figure2.pdf", "figure2.png"]), ("CONTRIBUTING.md", CONTRIBUTING, ["f.json", "f.npz"])],
 )
 def test_python_runs_as_printed(document, checks, written, tmp_path):
     """From the first block to the last, as one program."""

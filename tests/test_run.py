@@ -10,7 +10,8 @@ import pytest
 from small_sweep import assert_one_sentence
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = sorted((ROOT / "experiments").glob("*.py"))
+FILES = sorted((ROOT / "experiments").glob("*.py"))
+SCRIPTS = [path for path in FILES if '__name__ == "__main__"' in path.read_text(encoding="utf-8")]
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +82,7 @@ def installed(tmp_path):
 def test_an_installed_package_runs_the_scripts_that_came_with_it(installed):
     shutil.copytree(ROOT / "experiments", installed / "lawjax" / "_experiments")
     (installed / "experiments").mkdir()  # another package's
-    (installed / "experiments" / "theirs.py").write_text("__main__")
+    (installed / "experiments" / "theirs.py").write_text('if __name__ == "__main__":\n    print()\n')
     status, out, errors = python("-m", "lawjax", "run", PYTHONPATH=str(installed))
     assert (status, errors) == (0, "") and [line.split()[0] for line in out.splitlines()] == [s.stem for s in SCRIPTS]
     script = installed / "lawjax" / "_experiments" / "factors.py"

@@ -47,7 +47,7 @@ def _command(arguments: list[str]) -> Callable[[], None]:
 
 
 def guarded(command: Callable[[], Any]) -> None:
-    """Run a command; a `UserError` becomes one sentence on standard error and exit status 2."""
+    """Run a command; a `UserError` becomes one sentence on standard error and its exit status."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # what a terminal cannot show is spelt out, and stops nothing
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

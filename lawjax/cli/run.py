@@ -10,6 +10,7 @@ from lawjax.cli.parser import Positional
 from lawjax.errors import UserError
 
 _PACKAGE = Path(__file__).parents[1]
+_MARK = '__name__ == "__main__"'  # of a script; the other files are parts of one
 
 
 def scripts() -> dict[str, Path]:
@@ -19,7 +20,7 @@ def scripts() -> dict[str, Path]:
         UserError: there are none.
     """
     for folder in (_PACKAGE / "_experiments", _PACKAGE.parent / "experiments"):  # the first only where installed
-        found = {path.stem: path for path in sorted(folder.glob("*.py")) if "__main__" in path.read_text("utf-8")}
+        found = {path.stem: path for path in sorted(folder.glob("*.py")) if _MARK in path.read_text("utf-8")}
         if found:
             return found
     raise UserError(f"No experiments were installed with {_PACKAGE}; install lawjax again.")
