@@ -33,7 +33,7 @@ from common import machine, reference
 from lawjax import TwoLayer, cli
 from lawjax.errors import UserError
 from lawjax.lipschitz import certify, spectral_product
-from lawjax.sweep.store import device_name
+from lawjax.sweep import device_name
 
 COMPARED = ((50, 100), (100, 300), (200, 1000))  # (d, k)
 BEYOND_LIPSDP = (200, 1000)  # the solver's work grows like d^6

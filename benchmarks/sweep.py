@@ -36,10 +36,8 @@ from tqdm import tqdm
 
 from lawjax import cli
 from lawjax.errors import UserError
+from lawjax.sweep import ProbeConfig, SweepConfig, device_name, run
 from lawjax.sweep.grid import Grid, NetworkId
-from lawjax.sweep.measure import ProbeConfig
-from lawjax.sweep.run import SweepConfig, run
-from lawjax.sweep.store import device_name
 from lawjax.train.config import TrainingConfig
 from lawjax.train.model import NORM_EPSILON
 from lawjax.train.step import DIVERGED_LOSS

@@ -19,9 +19,8 @@ import tyro
 from lawjax import cli
 from lawjax.errors import UserError
 from lawjax.quantiles import quantiles
+from lawjax.sweep import ProbeConfig, SweepConfig, measure, retrain
 from lawjax.sweep.grid import NetworkId, grid_of
-from lawjax.sweep.measure import ProbeConfig, measure
-from lawjax.sweep.run import SweepConfig, retrain
 from lawjax.sweep.store import Store
 from lawjax.train.config import TrainingConfig
 from lawjax.train.training import numerics

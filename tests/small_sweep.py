@@ -13,10 +13,9 @@ from pathlib import Path
 from polars.testing import assert_frame_equal
 
 from lawjax import cli
+from lawjax.sweep import ProbeConfig, SweepConfig, run
 from lawjax.sweep.devices import CPU, StepRule
 from lawjax.sweep.grid import Grid
-from lawjax.sweep.measure import ProbeConfig
-from lawjax.sweep.run import SweepConfig, run
 from lawjax.train.config import TrainingConfig
 
 PROBES = ProbeConfig(points=200, ascent_starts=4, ascent_steps=5)
@@ -92,7 +91,7 @@ def main(out, log, checkpoint_seconds, shard):
             STUCK,
             out,
             (index, shards),
-            float(checkpoint_seconds),
+            checkpoint_seconds=float(checkpoint_seconds),
             progress=False,
             on=DEVICE,
             observers=(observe,),

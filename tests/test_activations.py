@@ -20,8 +20,8 @@ from lawjax.domains import named
 from lawjax.errors import UserError
 from lawjax.lipschitz.lower.evaluate import gradient_norms
 from lawjax.lipschitz.upper.slopes import slope_intervals
+from lawjax.sweep import SweepConfig
 from lawjax.sweep.grid import Grid
-from lawjax.sweep.run import SweepConfig
 
 PRESETS = tuple(activations.PRESETS)
 POLYNOMIALS = tuple(f"power:{p}" for p in range(1, 5)) + (

@@ -16,8 +16,8 @@ from small_sweep import CONFIG, assert_one_sentence
 
 from lawjax import TwoLayer, UserError, activations, cli, data, frontier, lipschitz
 from lawjax.errors import Stopped
+from lawjax.sweep import as_record
 from lawjax.sweep.grid import NetworkId
-from lawjax.sweep.run import as_record
 from lawjax.sweep.store import Store, write_table
 
 NAME = NetworkId(60, 20, 40, 1)

@@ -148,8 +148,8 @@ import numpy as np
 from lawjax.cli.construct import Construct
 from lawjax.train.config import TrainingConfig
 from lawjax.sweep.grid import Grid
-from lawjax.sweep.measure import BRACKETS, ProbeConfig
-from lawjax.sweep.run import SweepConfig, run
+from lawjax.sweep import BRACKETS, ProbeConfig
+from lawjax.sweep import SweepConfig, run
 from test_keys import drawn
 
 folder = Path(sys.argv[1])

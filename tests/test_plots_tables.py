@@ -14,8 +14,7 @@ from small_sweep import assert_one_sentence
 from lawjax import plots, report
 from lawjax.errors import UserError
 from lawjax.report.plots import settings, tables
-from lawjax.sweep.measure import ProbeConfig
-from lawjax.sweep.run import SweepConfig
+from lawjax.sweep import ProbeConfig, SweepConfig
 from lawjax.sweep.store import Store
 from lawjax.train.config import TrainingConfig
 

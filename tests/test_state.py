@@ -11,12 +11,12 @@ import pytest
 from small_sweep import DEVICE, PROBES
 
 from lawjax import keys, memorize
+from lawjax.sweep import as_record
 from lawjax.sweep import state as steps
 from lawjax.sweep.config import SweepConfig, dataset
 from lawjax.sweep.grid import Grid
 from lawjax.sweep.loop import train_unit
 from lawjax.sweep.plan import plan
-from lawjax.sweep.run import as_record
 from lawjax.sweep.store import Store
 from lawjax.train import training
 from lawjax.train.config import TrainingConfig

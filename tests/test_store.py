@@ -17,11 +17,10 @@ from polars.testing import assert_frame_equal
 from small_sweep import CONFIG, PROBES, assert_one_sentence, assert_same_tables
 
 from lawjax import UserError
-from lawjax.sweep import checkpoints, store
+from lawjax.sweep import BRACKETS, as_record, checkpoints, run, store
 from lawjax.sweep.grid import Grid, NetworkId, WidthRuleGrid
-from lawjax.sweep.measure import BRACKETS
-from lawjax.sweep.run import as_record, run
-from lawjax.sweep.store import SCHEMA, Store
+from lawjax.sweep.schema import IDENTITY, SCHEMA
+from lawjax.sweep.store import Store
 from lawjax.train import pack
 
 NAME = NetworkId(40, 20, 20, 0)
@@ -63,7 +62,7 @@ def changed(**changes):
         (changed(training=dataclasses.replace(CONFIG.training, optimizer="sgd")), "optimizer is adam there, sgd here"),
         (changed(training=dataclasses.replace(CONFIG.training, dtype="float64")), "dtype is float32 there"),
         (changed(probes=dataclasses.replace(PROBES, points=300)), "points is 200 there, 300 here"),
-        (changed(grid=dataclasses.replace(CONFIG.grid, seeds=3)), "seeds is 2 there, 3 here"),
+        (changed(grid=dataclasses.replace(CONFIG.grid, seeds=1)), "seeds is 2 there, 1 here"),
         (changed(grid=Grid((40,), (20,), (2, 20, 40), 2)), r"\(n is \[40, 60\] there, \[40\] here"),
         (changed(grid=WidthRuleGrid(40, (20,), 2)), r"\(n is \[40, 60\] there, 40 here"),
         (changed(data_model="sphere"), "data_model is gaussian there, sphere here"),
@@ -156,7 +155,7 @@ def test_what_is_not_a_part_is_left_alone(copy, table):
 def test_an_empty_run_has_an_empty_table(tmp_path):
     empty = Store(tmp_path).table()
     assert empty.is_empty() and empty.schema == SCHEMA
-    assert Store(tmp_path).network_part(NAME) is None
+    assert Store(tmp_path).network_parts(NAME) == []
 
 
 def test_a_network_that_is_not_stored_is_named(finished):
@@ -252,7 +251,7 @@ def test_what_was_not_committed_is_discarded_at_the_next_start(copy, table):
     (half / "data").write_text("half")
     other = paths.networks / "part-0123456789ab-0000"  # of another shard, which may be about to commit it
     checkpoints.save_networks(other, {NAME: f})
-    assert Store(copy).network_part(NAME) is None and Store(copy).table().is_empty()
+    assert Store(copy).network_parts(NAME) == [] and Store(copy).table().is_empty()
     again = run(CONFIG, copy, progress=False)
     assert_same_tables(again, table)
     assert {path.name for path in paths.networks.iterdir()} == {f"part-{last}", other.name}
@@ -323,7 +322,7 @@ def test_a_commit_that_fails_leaves_what_was_stored(copy, table, monkeypatch, fa
         )
     assert_frame_equal(Store(copy).table(), table, check_exact=True)
     assert {path: path.read_bytes() for path in before} == before
-    assert Store(copy).network_part(NAME._replace(seed=99)) is None
+    assert Store(copy).network_parts(NAME._replace(seed=99)) == []
     Store(copy).commit("abc-0000", rows, {NAME._replace(seed=99): f}, (np.ones(3),), None)  # room was made
     assert len(Store(copy).table()) == len(table) + len(rows)
     assert np.array_equal(Store(copy).network(NAME._replace(seed=99)).W, f.W)
@@ -370,7 +369,7 @@ def test_a_disk_that_is_really_full(tmp_path):
     assert done.returncode == 0, done.stderr
     assert_one_sentence(done.stderr.strip())
     assert "Could not write to" in done.stderr
-    assert [NetworkId(*row) for row in Store(tmp_path / "run").table().select(store.IDENTITY).iter_rows()] == (
+    assert [NetworkId(*row) for row in Store(tmp_path / "run").table().select(IDENTITY).iter_rows()] == (
         small_sweep.STUCK.grid.networks()
     )
 

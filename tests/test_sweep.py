@@ -5,7 +5,6 @@ import dataclasses
 import itertools
 import json
 import math
-import os
 import shutil
 import signal
 import threading
@@ -18,6 +17,7 @@ import pytest
 import small_sweep
 from hypothesis import given
 from hypothesis import strategies as st
+from killed_sweeps import Disk, Killed
 from polars.testing import assert_frame_equal
 from small_sweep import CONFIG, DEVICE, PROBES, STUCK, TRAINING, assert_one_sentence, assert_same_tables
 
@@ -25,14 +25,24 @@ from lawjax import UserError, data, keys, loss_curve
 from lawjax.errors import Stopped
 from lawjax.lipschitz import max_random_gradient
 from lawjax.network import TwoLayer
-from lawjax.sweep import checkpoints
+from lawjax.sweep import (
+    BRACKETS,
+    Bounds,
+    Estimates,
+    SweepConfig,
+    as_record,
+    checkpoints,
+    dataset,
+    measure,
+    retrain,
+    run,
+)
 from lawjax.sweep.brackets import bracket_run
 from lawjax.sweep.devices import CPU
 from lawjax.sweep.grid import WIDTH_RULES, CapacityGrid, Grid, NetworkId, WidthRuleGrid, grid_of
-from lawjax.sweep.measure import BRACKETS, COLUMNS, measure
 from lawjax.sweep.plan import plan
-from lawjax.sweep.run import SweepConfig, dataset, retrain, run
-from lawjax.sweep.store import SCHEMA, Store, write_table
+from lawjax.sweep.schema import SCHEMA, columns
+from lawjax.sweep.store import Store, write_table
 from lawjax.train import pack, training
 from lawjax.train.initial import initial_weights
 from lawjax.train.slots import PackShape, empty
@@ -161,7 +171,7 @@ def test_a_finished_run_has_one_row_for_each_network_and_nothing_in_flight(finis
     assert sum(table.null_count().row(0)) == table["batch_size"].null_count() == len(table)  # None is the full batch
     assert set(table["status"]) == {"fitted", "step limit"}  # CONFIG holds both kinds
     assert not list(Store(finished).paths.in_flight.iterdir())
-    assert all(Store(finished).network_part(name) for name in CONFIG.grid.networks())
+    assert all(Store(finished).network_parts(name) for name in CONFIG.grid.networks())
 
 
 def test_rows_say_how_training_ended(table):
@@ -183,8 +193,9 @@ def test_every_unstated_choice_is_recorded_with_every_row_and_in_the_configurati
     for name, choice in choices.items():
         assert table[name].unique().to_list() == [choice], name
     record = Store(finished).read_config()
+    assert record["configuration"] == as_record(CONFIG)
     as_json = json.loads(json.dumps(dataclasses.asdict(CONFIG)))
-    assert record["configuration"] == as_json
+    assert record["configuration"] == {name: value for name, value in as_json.items() if name != "settings"}
     assert record["environment"]["versions"]["jax"] == jax.__version__
     assert set(record["environment"]) >= {"git_commit", "command", "device", "started"}
 
@@ -322,8 +333,9 @@ def test_without_points_networks_are_stored_unmeasured(tmp_path):
     config = dataclasses.replace(CONFIG, grid=Grid((40,), (20,), (20, 40)), probes=probes)
     table = run(config, tmp_path, progress=False)
     assert_asked(table, config)
-    assert table.select(COLUMNS).null_count().row(0) == (2,) * len(COLUMNS)
-    assert table["fitted"].all() and all(Store(tmp_path).network_part(name) for name in config.grid.networks())
+    measured = [*columns(Estimates), *columns(Bounds)]
+    assert table.select(measured).null_count().row(0) == (2,) * len(measured)
+    assert table["fitted"].all() and all(Store(tmp_path).network_parts(name) for name in config.grid.networks())
 
 
 @pytest.mark.parametrize("d, k", [(20, 5), (5, 20)])
@@ -334,43 +346,6 @@ def test_a_grid_that_leaves_out_everything_is_refused(tmp_path, d, k):
 
 
 # Stopped between any two writes, in this process
-
-
-class Killed(BaseException):
-    """Stands for the end of the process: no code of the sweep catches it."""
-
-
-class Disk:
-    """Every write of a commit passes here; after `budget` more of them none is carried out."""
-
-    def __init__(self, monkeypatch):
-        self.budget, self.writes, self.events = math.inf, [], set()
-        self._lock = threading.Lock()
-        for place, name in (
-            (checkpoints, "save_networks"),
-            (checkpoints, "save_arrays"),
-            (checkpoints, "remove"),
-            (pl.DataFrame, "write_parquet"),
-            (os, "replace"),
-        ):
-            monkeypatch.setattr(place, name, self._counted(getattr(place, name), name))
-
-    def observe(self, event):
-        self.events.add(small_sweep.label(event))
-
-    def _counted(self, write, name):
-        def counted(*arguments, **options):
-            # Orbax renames too, inside of save_networks and save_arrays, which are counted already.
-            if name == "replace" and not str(arguments[1]).endswith(".parquet"):
-                return write(*arguments, **options)
-            with self._lock:
-                if self.budget < 1:
-                    raise Killed
-                self.budget -= 1
-                self.writes.append(name)
-            return write(*arguments, **options)
-
-        return counted
 
 
 STOPPED = {

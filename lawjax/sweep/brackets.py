@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from lawjax.errors import Stopped, UserError
 from lawjax.quantiles import quantiles
-from lawjax.sweep.measure import BRACKETS, ProbeConfig, bracket_columns
+from lawjax.sweep.measurements import BRACKETS, ProbeConfig, bracket_columns
 from lawjax.sweep.store import Store, write_table
 
 
-def bracket_run(root: str | Path, progress: bool = True) -> pl.DataFrame:
+def bracket_run(root: str | Path, *, progress: bool = True) -> pl.DataFrame:
     """Bracket every stored network that has no bracket yet, and write the run's table anew.
 
     Args:

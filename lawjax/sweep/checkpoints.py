@@ -24,6 +24,7 @@ from orbax.checkpoint import v1 as ocp
 
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
+from lawjax.sweep import reasons
 from lawjax.sweep.grid import NetworkId
 
 _ONE_AT_A_TIME = threading.Lock()  # Orbax's global context is not made for several threads
@@ -46,8 +47,7 @@ def _orbax() -> Iterator[None]:
                 logger.setLevel(logging.CRITICAL + 1)
             yield
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise OSError(reason.split(" [tensorstore_spec=")[0]) from None
+            raise OSError(reasons.first_line(error).split(" [tensorstore_spec=")[0]) from None
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)

@@ -136,7 +136,41 @@ class CapacityGrid:
         )
 
 
-def grid_of(record: Mapping[str, Any]) -> Grid | WidthRuleGrid | CapacityGrid:
+@dataclass(frozen=True)
+class Widths:
+    """Widths on one data set of one's own: n and d are the data set's, and the seeds are of the weights alone.
+
+    Attributes:
+        k: widths.
+        seeds: how many seeds.
+        size: (n, d) of the data set; the configuration of the sweep fills it in.
+    """
+
+    k: tuple[int, ...]
+    seeds: int = 1
+    size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        """Check sizes."""
+        _check_lists(k=self.k)
+        arguments.whole("The grid's seeds", self.seeds, 1, _MOST_SEEDS)
+
+    def networks(self) -> list[NetworkId]:
+        """The identities, each once.
+
+        Raises:
+            UserError: it is not known yet of which data set.
+        """
+        if self.size is None:
+            raise UserError("Widths are those of networks on one data set: pass that as the sweep's data_model.")
+        n, d = self.size
+        return sorted(NetworkId(n, d, k, seed) for k in set(self.k) for seed in range(self.seeds))
+
+
+AnyGrid = Grid | WidthRuleGrid | CapacityGrid | Widths
+
+
+def grid_of(record: Mapping[str, Any]) -> AnyGrid:
     """The grid of a stored configuration, known by its fields.
 
     Raises:
@@ -145,10 +179,10 @@ def grid_of(record: Mapping[str, Any]) -> Grid | WidthRuleGrid | CapacityGrid:
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in record.items()
     }
-    kinds: tuple[Any, ...] = (Grid, WidthRuleGrid, CapacityGrid)
+    kinds: tuple[Any, ...] = (Grid, WidthRuleGrid, CapacityGrid, Widths)
     for kind in kinds:
         if set(fields) == {field.name for field in dataclasses.fields(kind)}:
-            found: Grid | WidthRuleGrid | CapacityGrid = kind(**fields)
+            found: AnyGrid = kind(**fields)
             return found
     raise UserError(f"No grid has the fields {', '.join(fields)}.")
 

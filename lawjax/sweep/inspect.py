@@ -11,11 +11,12 @@ import numpy as np
 import polars as pl
 
 from lawjax.errors import UserError
-from lawjax.sweep.grid import NetworkId, grid_of
+from lawjax.sweep import record, schema
+from lawjax.sweep.grid import NetworkId
 from lawjax.sweep.jobs import job_rows
 from lawjax.sweep.store import Store
 
-_LISTED = ("n", "d", "k", "seed", "status", "fitted", "steps", "loss_folded", "proxy", "ascent", "spectral_product")
+_LISTED = ("status", "fitted", "steps", "loss_folded", "proxy", "ascent", "spectral_product")
 
 
 def describe_run(root: str | Path, rows: int = 40) -> str:
@@ -28,18 +29,19 @@ def describe_run(root: str | Path, rows: int = 40) -> str:
         UserError: it is no run directory, or a part of it cannot be read.
     """
     store = Store(root)
-    record = store.read_config()
-    configuration = record["configuration"]
+    stored = store.read_config()
+    configuration = stored["configuration"]
     if "grid" in configuration:
-        of, asked, table = "networks", _asked(configuration["grid"]), store.table()
+        of, asked, table = "networks", _asked(configuration), store.table()
         done = len(table)
     else:
-        of, asked, table = "jobs", record.get("jobs"), job_rows(store)
+        of, asked, table = "jobs", stored.get("jobs"), job_rows(store)
         done = len(store.paths.rows())
     lines = [
         f"run directory  {root}",
         f"configuration  {json.dumps(configuration)}",
-        f"made by        {json.dumps(record['environment'])}",
+        f"made by        {json.dumps(stored['environment'])}",
+        *(f"extended from  {json.dumps(stage['configuration'])}" for stage in stored.get("earlier", [])),
         f"{of:15}{done}{'' if asked is None else f' of {asked}'}{_by_status(table) or ' stored here'}",
     ]
     if table.is_empty() and store.paths.table.exists():
@@ -52,10 +54,10 @@ def describe_run(root: str | Path, rows: int = 40) -> str:
     return "\n".join(lines)
 
 
-def _asked(grid: Mapping[str, Any]) -> int | None:
+def _asked(configuration: Mapping[str, Any]) -> int | None:
     """How many networks a sweep asks for; None for a grid of another lawjax."""
     try:
-        return len(grid_of(grid).networks())
+        return len(record.networks(configuration)) * len(record.settings(configuration))
     except UserError:
         return None
 
@@ -79,26 +81,44 @@ def _listing(table: pl.DataFrame, rows: int) -> str:
         tbl_width_chars=160,
         float_precision=4,
     ):
-        of_networks = [name for name in _LISTED if name in table.columns]
-        listed = of_networks if "status" in table.columns else table.columns[: len(_LISTED) + 2]  # as many as fit
-        return str(table.select(listed).head(rows))
+        return str(table.select(_listed(table)).head(rows))
 
 
-def describe_network(root: str | Path, name: NetworkId) -> str:
-    """Shapes, norms and measurements of one network of a run directory.
+def _listed(table: pl.DataFrame) -> list[str]:
+    """Columns that say which network it is, how it ended, and what was measured by us and by the user's probes."""
+    if "status" not in table.columns:
+        return table.columns[: len(schema.IDENTITY) + len(_LISTED) + 2]  # as many as fit
+    probes = [name for name in table.columns if name not in schema.SCHEMA]
+    known = [*schema.IDENTITY, *schema.varied(table), *_LISTED]
+    return [name for name in known if name in table.columns] + probes
+
+
+def describe_network(root: str | Path, name: NetworkId, **setting: Any) -> str:
+    """Shapes, norms and measurements of one network of a run directory, in each setting that it was trained in.
+
+    Args:
+        root: the run directory.
+        name: the network's identity.
+        setting: values of `TrainingConfig`'s fields and of data_model, to show it in settings with these alone.
 
     Raises:
         UserError: the run has no such network.
     """
     store = Store(root)
     store.read_config()
-    n, d, k, seed = name
-    row = store.table().filter(n=n, d=d, k=k, seed=seed)
-    if row.is_empty():
-        raise UserError(f"{root} has no network with n={n}, d={d}, k={k}, seed={seed}; inspect it without these.")
-    lines = [f"{column:18} {value}" for column, value in row.row(0, named=True).items()]
-    if store.network_part(name) is not None:
-        f = store.network(name)
+    wanted = {**NetworkId(*name)._asdict(), **schema.as_columns(setting)}
+    rows = store.table().filter(*(pl.col(field).eq_missing(value) for field, value in wanted.items()))
+    if rows.is_empty():
+        which = schema.in_words({**name._asdict(), **setting})
+        raise UserError(f"{root} has no network with {which}; inspect it without these.")
+    return "\n\n".join(_described(store, name, row) for row in rows.iter_rows(named=True))
+
+
+def _described(store: Store, name: NetworkId, row: Mapping[str, Any]) -> str:
+    lines = [f"{column:18} {value}" for column, value in row.items()]
+    setting = {field: row[field] for field in schema.CHOICES}
+    if store.network_parts(name, **setting):
+        f = store.network(name, **setting)
         W = np.asarray(f.W, np.float64)
         lines += [
             f"{'network':18} {f!r}",

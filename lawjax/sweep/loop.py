@@ -6,24 +6,24 @@ interrupted continues from the pack it had in flight when its rows were last com
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lawjax.data import Dataset
+from lawjax.errors import UserError
 from lawjax.network import TwoLayer
 from lawjax.sweep import checkpoints
 from lawjax.sweep.config import SweepConfig, dataset
 from lawjax.sweep.devices import Device
 from lawjax.sweep.grid import NetworkId
-from lawjax.sweep.measure import COLUMNS, measure
+from lawjax.sweep.probes import Probes
+from lawjax.sweep.rows import row
 from lawjax.sweep.state import Ended, State, advance, as_arrays, begin, compact, fill, from_arrays, harvest, share_done
-from lawjax.sweep.store import Store, device_name
+from lawjax.sweep.store import Store
 from lawjax.sweep.work import WorkUnit
 from lawjax.train import training
 
@@ -58,23 +58,25 @@ def train_unit(
     stop: threading.Event,
     checkpoint_seconds: float = 60.0,
     observers: Sequence[Observer] = (),
+    probes: Probes | None = None,
 ) -> None:
     """Train, measure and store the networks of a work unit, or store its state and return once `stop` is set.
 
     Args:
         unit: what to train.
-        config: of the sweep.
+        config: of the sweep, of the unit's setting alone.
         store: where rows and networks go, and where an earlier call left its state.
         on: what is assumed of the device.
         stop: looked at after every chunk.
         checkpoint_seconds: how often the state is stored, at most.
         observers: told of what happens.
+        probes: the user's, if there are any.
 
     Raises:
-        UserError: the directory cannot be read or written.
+        UserError: the directory cannot be read or written; a probe of the user's fails, and the state is stored.
     """
     commits = _Commits(unit, config, store)
-    loop = _Loop(unit, config, on, commits, observers)
+    loop = _Loop(unit, config, on, commits, observers, probes or Probes())
     with training.numerics(config.training):
         state = loop.begin()
         due = time.monotonic() + checkpoint_seconds
@@ -101,26 +103,30 @@ class _Loop:
     on: Device
     commits: _Commits
     observers: Sequence[Observer]
+    probes: Probes
 
     def begin(self) -> State:
         """The state that was stored, or a pack with the first jobs."""
         restored = self.commits.restored()
         state = begin(self.unit.shape, self.config.training) if restored is None else restored
         self.tell("began" if restored is None else "restored", state)
-        return fill(state, self.unit, self._data_of, self.config.training)
+        state = fill(state, self.unit, self._data_of, self.config.training)
+        return state if state.looked_at else self._look(state)
 
     def chunk(self, state: State) -> State:
         """Train for a chunk, measure what has ended, and place the next jobs or move what is left."""
-        unit, config = self.unit, self.config.training
-        state = advance(state, unit, config)
+        state = advance(state, self.unit, self.config.training)
         self.tell("advanced", state)
-        state, ended = harvest(state, unit, self._data_of, config)
-        self._measure(state, ended)
-        state = fill(state, unit, self._data_of, config)
-        shape = state.shape
-        state, ended = compact(state, unit, self._data_of, config, self.on)
-        self._measure(state, ended)
-        if state.shape != shape:
+        return self._look(state)
+
+    def _look(self, before: State) -> State:
+        unit, config = self.unit, self.config.training
+        state, ended = harvest(before, unit, self._data_of, config)
+        self._measure(before, state, ended)
+        before = fill(state, unit, self._data_of, config)
+        state, ended = compact(before, unit, self._data_of, config, self.on)
+        self._measure(before, state, ended)
+        if state.shape != before.shape:
             self.tell("compacted", state)
         return state
 
@@ -131,10 +137,18 @@ class _Loop:
         for observer in self.observers:
             observer(event)
 
-    def _measure(self, state: State, ended: Sequence[Ended]) -> None:
-        for one in ended:
-            self.commits.add(one)
-            self.tell("measured", state, one)
+    def _measure(self, before: State, state: State, ended: Sequence[Ended]) -> None:
+        """Measure networks for the next commit; where that fails, the state that still holds them is stored."""
+        rows = []
+        try:
+            for one in ended:
+                points = self._data_of(one.name.n, one.name.d, one.name.seed)
+                rows.append(row(one.name, one.result, one.seconds, points, self.config, self.probes))
+                self.tell("measured", state, one)
+        except UserError:
+            self.commits.commit(before)
+            raise
+        self.commits.add(ended, rows)
 
     def _data_of(self, n: int, d: int, seed: int) -> Dataset:
         return dataset(n, d, seed, self.config)
@@ -156,11 +170,11 @@ class _Commits:
         path = self._store.paths.snapshot(self._last)
         return from_arrays(functools.partial(checkpoints.load_arrays, path), self._config.training)
 
-    def add(self, ended: Ended) -> None:
-        """Measure a network and take it for the next commit."""
-        self._rows.append(row(ended, self._config))
-        if self._config.keep_networks and ended.result.network is not None:
-            self._networks[ended.name] = ended.result.network
+    def add(self, ended: Sequence[Ended], rows: Sequence[dict[str, Any]]) -> None:
+        """Take networks and their rows for the next commit."""
+        self._rows += rows
+        if self._config.keep_networks:
+            self._networks |= {one.name: one.result.network for one in ended if one.result.network is not None}
 
     def commit(self, state: State | None) -> None:
         """Store what waits, and the state if the unit goes on."""
@@ -175,26 +189,3 @@ def last_part(unit: WorkUnit, store: Store) -> str | None:
     """The name of the unit's last commit, if it holds a pack in flight."""
     names = [name for name in store.paths.part_names() if name.startswith(unit.name)]
     return names[-1] if names and store.paths.snapshot(names[-1]).exists() else None
-
-
-def row(ended: Ended, config: SweepConfig) -> dict[str, Any]:
-    """The row of the table for a network: how its training ended, what is measured, and how both were done."""
-    result = ended.result
-    measured: Mapping[str, float | None] = dict.fromkeys(COLUMNS)
-    if result.network is not None:
-        measured = measure(result.network, ended.name, config.probes)
-    return {
-        **ended.name._asdict(),
-        "status": result.status.label,
-        "fitted": result.fitted,
-        "steps": result.steps,
-        "loss": result.loss,
-        "loss_folded": result.loss_folded,
-        **measured,
-        "seconds": ended.seconds,
-        "data_model": config.data_model,
-        **dataclasses.asdict(config.training),
-        "optimizer_options": json.dumps(dict(config.training.optimizer_options)),
-        **dataclasses.asdict(config.probes),
-        "device": device_name(),
-    }

@@ -54,6 +54,7 @@ class State:
         next_job: number of the first job that has not been placed.
         seconds: of training so far, for each network of each slot.
         sparse_time: predicted seconds spent while most of the pack was idle.
+        looked_at: whether it was seen to, after the last chunk, what has ended and whether to compact.
     """
 
     slots: Slots
@@ -61,6 +62,7 @@ class State:
     next_job: int
     seconds: Float64[np.ndarray, "slots networks"]
     sparse_time: float
+    looked_at: bool = True
 
     @property
     def shape(self) -> PackShape:
@@ -118,7 +120,7 @@ def advance(state: State, unit: WorkUnit, config: TrainingConfig) -> State:
     slots = pack.advance(state.slots, np.int32(unit.chunk), config)
     jax.block_until_ready(slots)
     seconds = state.seconds + (time.monotonic() - start) * active / active.sum()
-    return dataclasses.replace(state, slots=slots, seconds=seconds)
+    return dataclasses.replace(state, slots=slots, seconds=seconds, looked_at=False)
 
 
 def harvest(
@@ -150,11 +152,13 @@ def compact(
     Not before mostly idle packs have cost the unit as much as compiling the smaller one will. Networks that have ended
     in slots that go on are harvested first.
     """
+    looked_at = dataclasses.replace(state, looked_at=True)
     small = _smaller_shape(state, unit)
     if small is None or on.worth_moving * on.step_time(small) > on.step_time(state.shape):
-        return state, []
-    state = dataclasses.replace(state, sparse_time=state.sparse_time + unit.chunk * on.step_time(state.shape))
-    if state.sparse_time < on.compile_time:
+        return looked_at, []
+    sparse_time = state.sparse_time + unit.chunk * on.step_time(state.shape)
+    state = dataclasses.replace(looked_at, sparse_time=sparse_time)
+    if sparse_time < on.compile_time:
         return state, []
     state, ended = harvest(state, unit, data_of, config, every_ended=True)
     slots, kept = pack.compact(state.slots, small, config)
@@ -186,7 +190,7 @@ def share_done(state: State, unit: WorkUnit, config: TrainingConfig, on: Device)
 def as_arrays(state: State) -> tuple[Any, ...]:
     """A pytree of arrays that hold the state, the pack's shape first."""
     of_host = np.int64(state.next_job), state.job_in, state.seconds, np.float64(state.sparse_time)
-    return np.array(state.shape, np.int64), of_host, state.slots
+    return np.array(state.shape, np.int64), of_host, state.slots, np.bool_(state.looked_at)
 
 
 def from_arrays(load: Callable[[Any], Any], config: TrainingConfig) -> State:
@@ -197,5 +201,5 @@ def from_arrays(load: Callable[[Any], Any], config: TrainingConfig) -> State:
         config: as the state was made with.
     """
     shape = PackShape(*map(int, load((np.zeros(5, np.int64),))[0]))
-    _, (next_job, job_in, seconds, sparse_time), slots = load(as_arrays(begin(shape, config)))
-    return State(slots, job_in, int(next_job), seconds, float(sparse_time))
+    _, (next_job, job_in, seconds, sparse_time), slots, looked_at = load(as_arrays(begin(shape, config)))
+    return State(slots, job_in, int(next_job), seconds, float(sparse_time), bool(looked_at))

@@ -8,69 +8,25 @@ always belong together, whenever the process is killed.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import json
-import platform
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import jax
 import polars as pl
 
 from lawjax import files
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
-from lawjax.sweep import checkpoints
+from lawjax.sweep import checkpoints, locks, reasons, record, schema
+from lawjax.sweep.environment import environment
 from lawjax.sweep.grid import NetworkId
-from lawjax.sweep.measure import BRACKETS
+from lawjax.sweep.measurements import BRACKETS
 from lawjax.sweep.paths import RunPaths
+from lawjax.sweep.schema import BRACKET_SCHEMA, CHOICES, IDENTITY
 
 SCHEMA_VERSION = 1
-IDENTITY = ("n", "d", "k", "seed")
-SCHEMA = pl.Schema(
-    {
-        **dict.fromkeys(IDENTITY, pl.Int64),
-        "status": pl.String,
-        "fitted": pl.Boolean,
-        "steps": pl.Int64,
-        "loss": pl.Float64,
-        "loss_folded": pl.Float64,
-        "proxy": pl.Float64,
-        "linear_part": pl.Float64,
-        "residual": pl.Float64,
-        "ascent": pl.Float64,
-        "spectral_product": pl.Float64,
-        "path_product": pl.Float64,
-        **dict.fromkeys(BRACKETS, pl.Float64),
-        "seconds": pl.Float64,
-        "data_model": pl.String,
-        "epsilon": pl.Float64,
-        "optimizer": pl.String,
-        "learning_rate": pl.Float64,
-        "optimizer_options": pl.String,
-        "step_limit": pl.Int64,
-        "batch_size": pl.Int64,
-        "hidden_scale": pl.Float64,
-        "readout_scale": pl.Float64,
-        "batch_norm": pl.Boolean,
-        "readout_bias": pl.Boolean,
-        "activation": pl.String,
-        "dtype": pl.String,
-        "points": pl.Int64,
-        "ascent_starts": pl.Int64,
-        "ascent_steps": pl.Int64,
-        "brackets": pl.Boolean,
-        "device": pl.String,
-    }
-)
-
-BRACKET_SCHEMA = pl.Schema({name: SCHEMA[name] for name in (*IDENTITY, *BRACKETS)})
 
 
 class Store:
@@ -86,7 +42,8 @@ class Store:
         """The directory, made if absent and held against a second writer of the same work.
 
         Args:
-            config: what the run is, compared with what the directory holds.
+            config: what the run is, compared with what the directory holds; one that asks for all its networks and
+                more takes its place.
             shard: (i, N). Different shards of one N may write at a time, shards of different N overlap.
             jobs: how many the configuration asks for, where its grid does not say it; kept for `lawjax inspect`.
 
@@ -104,30 +61,39 @@ class Store:
             raise UserError(
                 f"{self.paths.root} cannot be used as a run directory ({error.strerror or error})."
             ) from None
-        with contextlib.ExitStack() as locks:
-            with _locked(self.paths.lock, wait=True):  # one at a time looks which shards are taken, and takes its own
-                for other in self.paths.shard_locks(but_of=shards):
-                    with _locked(other):
-                        pass
-                locks.enter_context(_locked(self.paths.shard_lock(index, shards)))
-            self._check_config(config, jobs)
+        plain = json.loads(json.dumps(config))
+        with locks.shard_held(self.paths, shard, lambda: self._settle_config(plain, jobs)):
             yield self
 
-    def _check_config(self, config: Mapping[str, Any], jobs: int | None) -> None:
-        config = json.loads(json.dumps(config))
+    def _settle_config(self, config: dict[str, Any], jobs: int | None) -> None:
+        """Compare the configuration with the stored one, and store it where there is none or where it asks for more."""
+        earlier = []
         if self.paths.config.exists():
-            stored = self.read_config()["configuration"]
-            if stored != config:
-                field, was, now = _first_difference(stored, config)
+            stored = self.read_config()
+            if not record.goes_on(stored["configuration"], config):
+                field, was, now = record.first_difference(stored["configuration"], config)
                 raise UserError(
                     f"{self.paths.root} holds a run of another configuration ({field} is {was} there, {now} here); "
                     "choose another directory or the same configuration."
                 )
-            return
-        record = {"schema": SCHEMA_VERSION, "configuration": config, "environment": environment()}
+            if not record.is_extended(stored["configuration"], config):
+                return
+            earlier = [*stored.get("earlier", []), {name: stored[name] for name in ("configuration", "environment")}]
+        made = {"schema": SCHEMA_VERSION, "configuration": config, "environment": environment()}
         if jobs is not None:
-            record["jobs"] = jobs
-        files.write_text(self.paths.config, json.dumps(record, indent=2) + "\n", overwrite=True)
+            made["jobs"] = jobs
+        if earlier:
+            made["earlier"] = earlier
+        files.write_text(self.paths.config, json.dumps(made, indent=2) + "\n", overwrite=True)
+
+    def stages(self) -> list[dict[str, Any]]:
+        """The configurations that the run had, each with all networks of the one before; the last is the present one.
+
+        Raises:
+            UserError: as `read_config`.
+        """
+        stored = self.read_config()
+        return [stage["configuration"] for stage in (*stored.get("earlier", []), stored)]
 
     def read_config(self) -> dict[str, Any]:
         """The contents of config.json.
@@ -136,15 +102,15 @@ class Store:
             UserError: there is none, it is unreadable, or it is of another schema.
         """
         try:
-            record = json.loads(self.paths.config.read_text(encoding="utf-8"))
-            version, _, _ = record["schema"], record["configuration"], record["environment"]
+            stored = json.loads(self.paths.config.read_text(encoding="utf-8"))
+            version, _, _ = stored["schema"], stored["configuration"], stored["environment"]
         except FileNotFoundError:
             raise UserError(f"{self.paths.root} is no run directory: it has no {self.paths.config.name}.") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.paths.config} cannot be read as a run's configuration ({error}).") from None
         if version != SCHEMA_VERSION:
             raise UserError(f"{self.paths.config} has schema {version}, but this lawjax reads schema {SCHEMA_VERSION}.")
-        return record
+        return stored
 
     def commit(
         self,
@@ -158,7 +124,7 @@ class Store:
 
         Args:
             part: name of the commit.
-            rows: rows of the table, see `SCHEMA`.
+            rows: rows of the table, see `schema`.
             networks: folded networks of these rows.
             in_flight: pytree of the unit's state if it goes on, None if it is done.
             previous: name of the unit's commit before, whose pack in flight this one replaces.
@@ -171,12 +137,11 @@ class Store:
                 checkpoints.save_networks(self.paths.part_networks(part), networks)
             if in_flight is not None:
                 checkpoints.save_arrays(self.paths.snapshot(part), in_flight)
-            write_table(self.paths.part(part), pl.DataFrame(list(rows), schema=SCHEMA, orient="row"))
+            write_table(self.paths.part(part), pl.DataFrame(list(rows), schema=self.schema, orient="row"))
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(
-                f"Could not write to {self.paths.root} ({reason.rstrip('.')}); what was stored before is kept: make "
-                "room or mend the permissions there, then run the same command again."
+                f"Could not write to {self.paths.root} ({reasons.first_line(error)}); what was stored before is kept: "
+                "make room or mend the permissions there, then run the same command again."
             ) from None
         if previous is not None:
             checkpoints.remove([self.paths.snapshot(previous)])
@@ -191,14 +156,25 @@ class Store:
             if name.split("-")[0] in unit_names and name not in kept[path.parent]:
                 checkpoints.remove([path])
 
+    @property
+    def schema(self) -> pl.Schema:
+        """The columns of the run's table: ours, and those of the user's probes.
+
+        Raises:
+            UserError: as `read_config`, where there is a configuration.
+        """
+        probes = self.read_config()["configuration"].get("probe_columns", {}) if self.paths.config.exists() else {}
+        return schema.with_probes(column for columns in probes.values() for column in columns)
+
     def table(self) -> pl.DataFrame:
-        """All rows stored so far, sorted by (n, d, k, seed).
+        """All rows stored so far, sorted by (n, d, k, seed) and the settings.
 
         Raises:
             UserError: a part is unreadable.
         """
-        parts = [self._rows(name) for name in self.paths.part_names()]
-        return pl.concat([pl.DataFrame(schema=SCHEMA), *parts]).sort(IDENTITY)
+        columns = self.schema
+        parts = [self._rows(name, columns) for name in self.paths.part_names()]
+        return pl.concat([pl.DataFrame(schema=columns), *parts]).sort(*IDENTITY, *CHOICES)
 
     def whole_table(self) -> pl.DataFrame:
         """The table that was written in one file for other programs.
@@ -208,8 +184,8 @@ class Store:
         """
         return _read(self.paths.table, None, "write it anew")
 
-    def _rows(self, part: str) -> pl.DataFrame:
-        rows = _read(self.paths.part(part), SCHEMA, "train its networks again")
+    def _rows(self, part: str, columns: pl.Schema) -> pl.DataFrame:
+        rows = _read(self.paths.part(part), columns, "train its networks again")
         brackets = self.paths.part_brackets(part)
         if brackets.exists():
             rows = rows.update(_read(brackets, BRACKET_SCHEMA, "measure its networks again"), on=IDENTITY)
@@ -218,10 +194,11 @@ class Store:
     def unbracketed(self) -> dict[str, int]:
         """The parts with networks that have not been bracketed, and how many networks each stores."""
         found: dict[str, int] = {}
+        columns = self.schema
         for part in self.paths.part_names():
             if self.paths.part_networks(part).exists():
                 names = set(self.network_names(part))
-                rows = self._rows(part).filter(pl.col(BRACKETS[0]).is_null())
+                rows = self._rows(part, columns).filter(pl.col(BRACKETS[0]).is_null())
                 if any(NetworkId(*row) in names for row in rows.select(IDENTITY).iter_rows()):
                     found[part] = len(names)
         return found
@@ -251,63 +228,59 @@ class Store:
             raise UserError(f"{path} cannot be written ({error.strerror or error}).") from None
         write_table(path, pl.DataFrame(list(rows), schema=BRACKET_SCHEMA, orient="row"))
 
-    def network_part(self, name: NetworkId) -> str | None:
-        """The commit that holds a network, None if it is not stored.
+    def network_parts(self, name: NetworkId, **setting: Any) -> list[str]:
+        """The commits that hold a network: one for each setting that it was trained in.
+
+        Args:
+            name: its identity.
+            setting: values of `TrainingConfig`'s fields and of data_model, to find it in settings with these alone.
 
         Raises:
-            UserError: the part of the table or the checkpoint that should hold it cannot be read.
+            UserError: a part of the table or a checkpoint that should hold it cannot be read; no such field.
         """
-        of_network = [pl.col(field) == number for field, number in zip(IDENTITY, name, strict=True)]
+        wanted = {**NetworkId(*name)._asdict(), **schema.as_columns(setting)}
+        columns = self.schema
+        found = []
         for part in self.paths.part_names():
-            if not self._rows(part).filter(*of_network).is_empty():
-                path = self.paths.part_networks(part)
-                return part if path.exists() and name in checkpoints.stored_networks(path) else None
-        return None
+            path = self.paths.part_networks(part)
+            of_network = [pl.col(field).eq_missing(value) for field, value in wanted.items()]
+            if not self._rows(part, columns).filter(*of_network).is_empty() and path.exists():
+                found += [part] if name in checkpoints.stored_networks(path) else []
+        return found
 
-    def network(self, name: NetworkId) -> TwoLayer:
+    def network(self, name: NetworkId, **setting: Any) -> TwoLayer:
         """A stored network.
 
+        Args:
+            name: its identity.
+            setting: values of `TrainingConfig`'s fields and of data_model, where it was trained in several settings.
+
         Raises:
-            UserError: it is not stored, or its checkpoint cannot be read.
+            UserError: it is not stored, or in several settings; its checkpoint cannot be read.
         """
         name = NetworkId(*name)
-        part = self.network_part(name)
-        if part is None:
+        parts = self.network_parts(name, **setting)
+        which = schema.in_words({**name._asdict(), **setting})
+        if not parts:
             raise UserError(
-                f"{self.paths.root} stores no network with n={name.n}, d={name.d}, k={name.k}, seed={name.seed}; "
+                f"{self.paths.root} stores no network with {which}; "
                 f"`lawjax inspect {self.paths.root}` lists those it has."
             )
-        return checkpoints.load_network(self.paths.part_networks(part), name)
+        if len(parts) > 1:
+            varied = schema.varied(self.table())
+            raise UserError(
+                f"{self.paths.root} stores {len(parts)} networks with {which}; choose one by its {' or '.join(varied)}."
+            )
+        return checkpoints.load_network(self.paths.part_networks(parts[0]), name)
 
 
-def _read(path: Path, schema: pl.Schema | None, remedy: str) -> pl.DataFrame:
+def _read(path: Path, columns: pl.Schema | None, remedy: str) -> pl.DataFrame:
     """A Parquet file; columns of the schema that an earlier lawjax did not have yet are null."""
     try:
         with path.open("rb") as file:  # Polars would take the name for a pattern or a URL
-            return pl.read_parquet(file, schema=schema, missing_columns="insert")
+            return pl.read_parquet(file, schema=columns, missing_columns="insert")
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path} cannot be read ({reason}); remove it to {remedy}.") from None
-
-
-@contextlib.contextmanager
-def _locked(path: Path, wait: bool = False) -> Iterator[None]:
-    try:
-        file = path.open("w")
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror or error}).") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"Another process is writing to {path.parent} ({path.name} is held); wait for it or stop it."
-            ) from None
-        except OSError as error:
-            raise UserError(
-                f"{path} cannot be locked ({error.strerror or error}); use a file system with locks."
-            ) from None
-        yield
+        raise UserError(f"{path} cannot be read ({reasons.first_line(error)}); remove it to {remedy}.") from None
 
 
 def write_table(path: Path, table: pl.DataFrame) -> None:
@@ -319,45 +292,3 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
     content = io.BytesIO()  # not by its name: Polars would expand it
     table.write_parquet(content, compression="zstd")
     files.write(path, content.getvalue(), overwrite=True)
-
-
-def _first_difference(stored: Any, asked: Any, field: str = "configuration") -> tuple[str, Any, Any]:
-    if isinstance(stored, dict) and isinstance(asked, dict):
-        for name in {**stored, **asked}:
-            if stored.get(name) != asked.get(name):
-                return _first_difference(stored.get(name), asked.get(name), name)
-    return field, stored, asked
-
-
-def environment() -> dict[str, Any]:
-    """Versions, git commit, command line and device, for the record."""
-    packages = ("lawjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "polars")
-    return {
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
-        "git_commit": _git_commit(),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "device": device_name(),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-
-
-def device_name() -> str:
-    """The kind and number of this process's JAX devices, such as "cpu x 1"."""
-    devices = jax.local_devices()
-    return f"{devices[0].device_kind} x {len(devices)}"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _git_commit() -> str | None:
-    here = Path(__file__).parent
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None

@@ -30,17 +30,20 @@ class WorkUnit(NamedTuple):
         jobs: first come, first placed; a slot whose networks have ended takes the next.
         chunk: training steps between looks of the host.
         cost: predicted seconds without compilation, for the order of work and the time left.
+        setting: number of the setting in which they are trained, where a run has several.
     """
 
     shape: PackShape
     jobs: tuple[Job, ...]
     chunk: int
     cost: float
+    setting: int = 0
 
     @property
     def name(self) -> str:
         """A name that two work units share only if they are the same work in the same order."""
-        text = repr((tuple(self.shape), tuple(tuple(job) for job in self.jobs), self.chunk))
+        work = tuple(self.shape), tuple(tuple(job) for job in self.jobs), self.chunk
+        text = repr((*work, self.setting) if self.setting else work)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def networks(self) -> list[NetworkId]:

@@ -13,12 +13,12 @@ from typing import Any
 
 import polars as pl
 
-from lawjax.sweep.measure import ProbeConfig
-from lawjax.sweep.run import SweepConfig
+from lawjax.sweep.config import SweepConfig
+from lawjax.sweep.measurements import ProbeConfig
 from lawjax.train.config import TrainingConfig
 
 # Fields that the footer leaves out: their contents have fields of their own, or the figure itself shows them.
-_ELSEWHERE = {"grid", "training", "probes", "keep_networks", "brackets"}
+_ELSEWHERE = {"grid", "training", "probes", "settings", "keep_networks", "brackets"}
 USUAL: dict[str, Any] = {
     field.name: field.default
     for config in (SweepConfig, TrainingConfig, ProbeConfig)
