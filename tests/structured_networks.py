@@ -447,7 +447,7 @@ def line(rng, d, k, activation):
 
 
 @_rough
-def crowded_line(rng, d, k, activation):
+def dense_line(rng, d, k, activation):
     """d = 1, up to 3000 neurons, sums that grow in either direction."""
     k = int(100.0 * 30.0 ** rng.uniform() ** 2)
     W = rng.standard_normal((k, 1)) if rng.random() < 0.5 else rng.choice([-1.0, 1.0], (k, 1))

@@ -14,7 +14,7 @@ from lawjax.domains import Ball, Space, Sphere, named
 from lawjax.lipschitz import DisjointCaps, certify
 from lawjax.lipschitz.lower.evaluate import gradient_norms
 
-LARGE = "crowded_line"
+LARGE = "dense_line"
 REFUSABLE = ROUGH | {"sparse_readout", "tiny_rows"}  # their sizes are beyond what the checker takes
 HAT = TwoLayer([[1.0]] * 3, [1.0, 0.0, -1.0], [1.0, -2.0, 1.0])
 # Kinks that meet on the rim: a point a little inside the circle sees a cell that the circle does not.
