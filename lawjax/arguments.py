@@ -19,8 +19,6 @@ import numpy as np
 
 from lawjax.errors import UserError
 
-Array = Any
-
 
 def shown(value: Any) -> str:
     """A value in a few characters of one line."""
@@ -141,7 +139,7 @@ def instance(name: str, value: Any, kind: type, how: str) -> None:
         raise UserError(f"{name} must be a {kind.__name__} ({how}), not {shown(value)}.")
 
 
-def key(value: Any) -> Array:
+def key(value: Any) -> Any:
     """One JAX key, as `jax.random.key(seed)` or the older `jax.random.PRNGKey(seed)` makes it; a tracer passes.
 
     Raises:

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Num, PRNGKeyArray
+from numpy.typing import ArrayLike
 
 from lawjax import arguments, files, keys
 from lawjax.errors import UserError
 
-Array = Any
 _MOST = 2**31 - 1  # points or dimensions
 
 
@@ -27,12 +29,12 @@ class Dataset(NamedTuple):
     """Points and their labels.
 
     Attributes:
-        x: (n, d), rows x_i.
-        y: (n,), labels in {-1, +1}.
+        x: rows x_i.
+        y: labels in {-1, +1}.
     """
 
-    x: Array
-    y: Array
+    x: Num[Any, "n d"]
+    y: Num[Any, " n"]
 
     @property
     def n(self) -> int:
@@ -45,7 +47,7 @@ class Dataset(NamedTuple):
         return self.x.shape[1]
 
 
-def dataset(x: Array, y: Array) -> Dataset:
+def dataset(x: ArrayLike, y: ArrayLike) -> Dataset:
     """A checked `Dataset` from array-likes, as NumPy arrays.
 
     Points keep their precision, up to float64; integers and booleans become float64.
@@ -71,7 +73,7 @@ def checked(given: Any) -> Dataset:
     return dataset(*given)
 
 
-def _array(name: str, values: Array) -> np.ndarray:
+def _array(name: str, values: ArrayLike) -> np.ndarray:
     if np.ma.is_masked(values):
         raise UserError(f"{name} has masked entries; fill them or remove those points.")
     try:
@@ -183,22 +185,22 @@ def load(path: str | Path) -> Dataset:
         raise UserError(f"{path} holds no data set: {error}") from None
 
 
-def _check_draw(key: Array, n: int, d: int, dtype: Any) -> None:
+def _check_draw(key: PRNGKeyArray, n: int, d: int, dtype: DTypeLike) -> None:
     arguments.key(key)
     arguments.whole("n", n, 1, _MOST)
     arguments.whole("d", d, 1, _MOST)
     arguments.floating("dtype", dtype)
 
 
-def _normal(key: Array, n: int, d: int, dtype: Any) -> Array:
+def _normal(key: PRNGKeyArray, n: int, d: int, dtype: DTypeLike) -> Float[Array, "n d"]:
     return jnp.concatenate(keys.normal_blocks(key, n, d, jnp.dtype(dtype).name))[:n]
 
 
-def _labels(key: Array, n: int, dtype: Any) -> Array:
+def _labels(key: PRNGKeyArray, n: int, dtype: DTypeLike) -> Float[Array, " n"]:
     return jax.random.rademacher(key, (n,), dtype)
 
 
-def gaussian(key: Array, n: int, d: int, dtype: Any = jnp.float32) -> Dataset:
+def gaussian(key: PRNGKeyArray, n: int, d: int, dtype: DTypeLike = jnp.float32) -> Dataset:
     """The Gaussian model: x_i ~ N(0, I_d / d), y_i uniform on {-1, +1}, all independent.
 
     Raises:
@@ -210,7 +212,7 @@ def gaussian(key: Array, n: int, d: int, dtype: Any = jnp.float32) -> Dataset:
         return Dataset(_normal(key_x, n, d, dtype) / np.sqrt(d).astype(dtype), _labels(key_y, n, dtype))
 
 
-def sphere(key: Array, n: int, d: int, dtype: Any = jnp.float32) -> Dataset:
+def sphere(key: PRNGKeyArray, n: int, d: int, dtype: DTypeLike = jnp.float32) -> Dataset:
     """The sphere model: x_i uniform on S^{d-1}, y_i uniform on {-1, +1}, all independent.
 
     Raises:
@@ -223,7 +225,7 @@ def sphere(key: Array, n: int, d: int, dtype: Any = jnp.float32) -> Dataset:
         return Dataset(x / jnp.linalg.norm(x, axis=1, keepdims=True), _labels(key_y, n, dtype))
 
 
-def low_rank(key: Array, n: int, d: int, rank: int, dtype: Any = jnp.float32) -> Dataset:
+def low_rank(key: PRNGKeyArray, n: int, d: int, rank: int, dtype: DTypeLike = jnp.float32) -> Dataset:
     """Gaussian points of covariance P / rank, P the projection onto a random subspace; labels uniform on {-1, +1}.
 
     Their mean squared length is one, as that of `gaussian`, but only `rank` of the d dimensions are in use.
@@ -240,7 +242,9 @@ def low_rank(key: Array, n: int, d: int, rank: int, dtype: Any = jnp.float32) ->
         return Dataset(x, _labels(key_y, n, dtype))
 
 
-def clustered(key: Array, n: int, d: int, clusters: int, spread: float = 0.3, dtype: Any = jnp.float32) -> Dataset:
+def clustered(
+    key: PRNGKeyArray, n: int, d: int, clusters: int, spread: float = 0.3, dtype: DTypeLike = jnp.float32
+) -> Dataset:
     """A mixture of Gaussians: centres ~ N(0, (1 - spread^2) I/d), points around them ~ N(0, spread^2 I/d).
 
     Point i belongs to cluster i mod `clusters`; labels are uniform on {-1, +1} and independent of the clusters. The

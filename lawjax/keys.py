@@ -11,14 +11,14 @@ import contextlib
 import functools
 import operator
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
 from lawjax.errors import UserError
 
-Array = Any
 GENERATOR = "threefry2x32"  # named, so that numbers do not hang on a JAX default
 
 _DATA, _WEIGHTS, _PROBES = range(3)
@@ -39,12 +39,12 @@ def settled(x64: bool | None = None) -> Iterator[None]:
         yield
 
 
-def is_double(dtype: Any) -> bool:
+def is_double(dtype: DTypeLike) -> bool:
     """Whether a precision is float64."""
     return np.dtype(dtype) == np.float64
 
 
-def from_seed(seed: int) -> jax.Array:
+def from_seed(seed: int) -> PRNGKeyArray:
     """The key of a seed, as `jax.random.key` makes it by default.
 
     Raises:
@@ -64,30 +64,30 @@ def _checked(name: str, value: int) -> int:
     return number
 
 
-def _from_identity(purpose: int, seed: int, **sizes: int) -> jax.Array:
+def _from_identity(purpose: int, seed: int, **sizes: int) -> PRNGKeyArray:
     """The purpose stands after n and d, and before k."""
     n, d, *k = (_checked(name, size) for name, size in sizes.items())
     return _folded(from_seed(seed), np.array([n, d, purpose, *k], np.uint32))
 
 
 @jax.jit
-def _folded(key: Array, numbers: Array) -> Array:
+def _folded(key: PRNGKeyArray, numbers: UInt32[Array | np.ndarray, " sizes"]) -> PRNGKeyArray:
     for i in range(numbers.shape[0]):
         key = jax.random.fold_in(key, numbers[i])
     return key
 
 
-def data_key(n: int, d: int, seed: int) -> jax.Array:
+def data_key(n: int, d: int, seed: int) -> PRNGKeyArray:
     """The key of the data set that all networks (n, d, ., seed) are trained on."""
     return _from_identity(_DATA, seed, n=n, d=d)
 
 
-def weights_key(n: int, d: int, seed: int) -> jax.Array:
+def weights_key(n: int, d: int, seed: int) -> PRNGKeyArray:
     """The key under which `training.memorize` initialises and batches the networks (n, d, ., seed)."""
     return _from_identity(_WEIGHTS, seed, n=n, d=d)
 
 
-def probe_key(n: int, d: int, k: int, seed: int) -> jax.Array:
+def probe_key(n: int, d: int, k: int, seed: int) -> PRNGKeyArray:
     """The key of the points at which network (n, d, k, seed) is probed, fresh of everything else."""
     return _from_identity(_PROBES, seed, n=n, d=d, k=k)
 
@@ -96,11 +96,13 @@ _BLOCKS = (64, 256)  # rows drawn at once: drawing compiles twice for a dimensio
 
 
 @functools.partial(jax.jit, static_argnames=("d", "dtype"))
-def _normal_rows(key: Array, index: Array, d: int, dtype: Any) -> Array:
+def _normal_rows(
+    key: PRNGKeyArray, index: UInt32[Array | np.ndarray, " rows"], d: int, dtype: DTypeLike
+) -> Float[Array, "rows d"]:
     return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (d,), dtype))(index)
 
 
-def normal_blocks(key: Array, rows: int, d: int, dtype: Any) -> list[Array]:
+def normal_blocks(key: PRNGKeyArray, rows: int, d: int, dtype: DTypeLike) -> list[Float[Array, "_ d"]]:
     """Standard normal rows in blocks (64 or 256, d), row i drawn from fold_in(key, i); the last may hold extra rows."""
     block = next((size for size in _BLOCKS if rows <= size), _BLOCKS[-1])
     with settled(is_double(dtype)):

@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Num
 
 from lawjax import data
 from lawjax.data import Dataset
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
-
-Array = Any
 
 _FAR = 2.0  # deviations: from there on the mean costs training steps, and on a ball the search its best networks
 _NEAR_ONE = (
@@ -78,7 +78,7 @@ class StandardForm(NamedTuple):
         b = b if self.shift is None else b + W @ self.shift
         return TwoLayer(np.ldexp(W, self.exponent), b, a, c, network.activation)
 
-    def rounded(self, network: TwoLayer, dtype: Any) -> TwoLayer:
+    def rounded(self, network: TwoLayer, dtype: DTypeLike) -> TwoLayer:
         """A network of x in `dtype`; in float64 where that would lose more than the last digits of its weights.
 
         After a shift b nearly cancels w . x, which needs its digits; in units far from one W may leave the range.
@@ -87,11 +87,11 @@ class StandardForm(NamedTuple):
         return network.astype(dtype if holds else np.float64)
 
 
-def standard_form(x: Array, movable: bool = True) -> StandardForm:
+def standard_form(x: Num[Any, "n d"], movable: bool = True) -> StandardForm:
     """The standard form of points: a shift to their mean where it is far from 0, a power of two near their size.
 
     Args:
-        x: (n, d), finite.
+        x: finite.
         movable: whether a shift is free; otherwise there is none.
 
     Raises:
