@@ -94,16 +94,16 @@ class Ladders:
 
 PRESETS = {
     "smoke": Ladders(
-        grouped=((20, 120, 20), (20, 120, 5)),
+        grouped=((12, 100, 12), (12, 100, 3)),
         tensor_d=8,
         tensor_ratios=(1, 2),
         exact_ratios=(1, 2),
-        partial=(20, 5),
-        partial_coordinates=(1, 5),
+        partial=(16, 3),
+        partial_coordinates=(1, 2),
         smoothest_d=8,
         smoothest_ratios=(1, 2),
-        caps=(20, 120),
-        trained=(20, 30),
+        caps=(8, 100),
+        trained=(16, 16),
         trained_ratios=(1, 4),
         seeds=1,
     ),

@@ -90,7 +90,7 @@ class Depths:
 
 
 PRESETS = {
-    "smoke": Depths(n=30, d=20, neurons=(10,), steps=200, starts=1, seeds=2),
+    "smoke": Depths(n=12, d=10, neurons=(10,), steps=200, starts=1, seeds=2),
     "laptop": Depths(n=200, d=50, neurons=(16, 24, 40, 80, 200), steps=5000, seeds=2),
     "paper": Depths(),
 }

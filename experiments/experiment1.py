@@ -25,7 +25,7 @@ from lawjax.train.config import TrainingConfig
 
 TRAINING = TrainingConfig(epsilon=0.02, step_limit=3000)
 PRESETS = {
-    "smoke": SweepConfig(Grid((30, 60), (20,), (20, 30), seeds=2), TRAINING),
+    "smoke": SweepConfig(Grid((8, 16), (8,), (8, 16), seeds=2), TRAINING),
     "laptop": SweepConfig(Grid((100, 200, 500), (50, 100, 200, 500), (10, 20, 50, 100, 200, 500), seeds=3), TRAINING),
     "paper": SweepConfig(
         Grid(

@@ -23,7 +23,7 @@ from lawjax.train.config import TrainingConfig
 
 TRAINING = TrainingConfig(epsilon=0.1, step_limit=20_000)
 PRESETS = {
-    "smoke": SweepConfig(WidthRuleGrid(40, (10, 20, 40), seeds=2), TRAINING),
+    "smoke": SweepConfig(WidthRuleGrid(16, (10, 13, 16), seeds=2), TRAINING),
     "laptop": SweepConfig(WidthRuleGrid(1000, (10, 20, 50, 100, 200, 350, 500), seeds=3), TRAINING),
     "paper": SweepConfig(
         WidthRuleGrid(10_000, (10, 20, 50, 100, 200, 500, 1000, 2000, 3000, 4000, 5000), seeds=1), TRAINING

@@ -32,7 +32,7 @@ def _preset(n: int, d: tuple[int, ...], seeds: int) -> SweepConfig:
 
 
 PRESETS = {
-    "smoke": _preset(40, (10, 20), 1),
+    "smoke": _preset(16, (8, 16), 1),
     "laptop": _preset(1000, (20, 50, 100, 200, 500), 2),
     "paper": _preset(10_000, (50, 100, 200, 500, 1000, 2000, 3000), 2),
 }

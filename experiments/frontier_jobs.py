@@ -145,19 +145,19 @@ def widths(n: int, d: int, ratios: tuple[int, ...]) -> list[int]:
 
 SIZES = {field.name for field in dataclasses.fields(Frontiers)} - {"steps"}  # which networks there are: rows have them
 PRESETS = {
-    "smoke": Frontiers(  # 10n/d = n: one program for all that are as wide
-        sizes=((20, 10),),
+    "smoke": Frontiers(  # 10n/d = n, and no size is above 16: few programs
+        sizes=((8, 10),),
         ratios=(1, 4),
-        flat_n=20,
+        flat_n=8,
         flat_d=(10,),
         fits=("exact",),
-        middle=(20, 10),
+        middle=(8, 10),
         activations=("abs",),
         models=("low-rank",),
         factor_ratios=(4,),
-        public=(20, 10, "0.15"),
-        public_k=(5,),
-        patient_k=(5,),
+        public=(8, 10, "0.15"),
+        public_k=(2,),
+        patient_k=(2,),
         steps=300,
         seeds=2,
     ),

@@ -81,7 +81,7 @@ class Sizes:
 
 
 PRESETS = {
-    "smoke": Sizes(30, 10, (2, 10), 8, (1, 2), seeds=2),
+    "smoke": Sizes(16, 8, (2, 8), 8, (1, 2), seeds=2),
     "laptop": Sizes(500, 50, (1, 2, 5, 10, 15, 20, 30, 50), 50, (1, 2, 4, 8, 12, 16)),
     "paper": Sizes(),
 }

@@ -10,9 +10,10 @@ import matplotlib
 import pytest
 from hypothesis import settings
 
-# Types and shapes in signatures are checked while the tests run. Tests of wrong arguments, to which functions answer
-# with a sentence of their own, ask for the fixture `unchecked`.
-jaxtyping.install_import_hook("lawjax", "type_checks.checked")
+# With CHECK_TYPES=1, types and shapes in signatures are checked while the tests run. Tests of wrong arguments, to which
+# functions answer with a sentence of their own, ask for the fixture `unchecked`.
+if os.environ.get("CHECK_TYPES"):
+    jaxtyping.install_import_hook("lawjax", "type_checks.checked")
 
 from lawjax import cli  # noqa: E402
 
