@@ -14,7 +14,6 @@ import optax
 from jaxtyping import Float
 
 from lawjax import activations, arguments
-from lawjax.activations import Activation
 from lawjax.errors import UserError
 
 _MOST_STEPS = 2**31 - 2  # steps are counted in int32
@@ -62,7 +61,7 @@ class TrainingConfig:
     readout_scale: float = 1.0
     batch_norm: bool = True
     readout_bias: bool = True
-    activation: str | Activation = "relu"
+    activation: str = "relu"  # or a value of one's own, which no command line can make
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
