@@ -406,7 +406,7 @@ def test_a_file_where_a_folder_should_be_is_one_sentence(tmp_path):
 
 
 def test_plotting_does_not_start_pyplot():
-    code = "import sys, lawjax.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys; from lawjax import plots; plots.figure1; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
