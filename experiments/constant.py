@@ -94,7 +94,7 @@ class Constants:
 
 
 PRESETS = {
-    "smoke": Constants(n=(20,), ratios=(2,), widths=(1.0,), fits=("0.02",), steps=300, seeds=3),
+    "smoke": Constants(n=(40,), ratios=(2,), widths=(1.0,), fits=("0.02",), steps=300, seeds=3),
     "laptop": Constants(n=(100, 200, 400), steps=6000, seeds=2),
     "paper": Constants(),
 }

@@ -127,7 +127,8 @@ def test_the_smoke_preset_goes_on_from_its_half_and_leaves_table_figures_and_sum
     out, printed, progress, first = smoke(name)
     assert first and first.items() <= stored(out).items()  # a small sweep is one piece of work
     assert name not in JOB_BY_JOB or len(first) < len(stored(out))
-    assert "Traceback" not in progress and re.search("networks|jobs", progress)  # the progress bar
+    only_job = name == "constant"  # which the first half did
+    assert "Traceback" not in progress and (only_job or re.search("networks|jobs", progress))  # the progress bar
     assert (out / "summary.md").read_text(encoding="utf-8") in printed
     table = pl.read_parquet(out / "table.parquet")
     assert set(columns) <= set(table.columns) and len(table) >= 3
@@ -163,7 +164,8 @@ def test_figures_and_summary_can_be_made_again_of_the_run_and_of_its_table_alone
 
 @pytest.mark.parametrize("name", SMOKE)
 def test_a_run_of_other_sizes_in_the_same_directory_is_refused(name, smoke, script):
-    status, _, errors = script(name, "--preset", "smoke", "--out", smoke(name).out, "--seeds", "7")
+    seeds = "7" if name in JOB_BY_JOB else "1"  # a sweep may grow, and not shrink
+    status, _, errors = script(name, "--preset", "smoke", "--out", smoke(name).out, "--seeds", seeds)
     assert status == 2
     assert_one_sentence(errors.strip().splitlines()[-1])
 

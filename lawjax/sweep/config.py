@@ -22,7 +22,7 @@ from lawjax.train.config import TrainingConfig
 Changes = Mapping[str, Any]  # fields of TrainingConfig, or data_model, with other values
 
 
-class Settings(tuple[Changes, ...]):
+class Settings(tuple):
     """In which settings networks are trained: for each what it changes. Settings add up.
 
     A type of its own, so that command lines do not take what it holds for options.
