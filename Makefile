@@ -31,7 +31,7 @@ test: venv
 # Every test, and every notebook run from top to bottom.
 test-slow: venv
 	$(BIN)/pytest -n $(JOBS)
-	$(BIN)/pytest --nbmake notebooks
+	JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.pytest_cache/jax" $(BIN)/pytest --nbmake notebooks
 
 # Figures 1 to 3 at laptop scale, into runs/laptop.
 reproduce: venv

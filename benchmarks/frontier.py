@@ -16,7 +16,8 @@ from common import machine
 
 from lawjax import TrainingConfig, bracket, cli, constructions, data, keys, memorize
 from lawjax.frontier import FrontierConfig, Problem, search
-from lawjax.frontier.batches import descended
+from lawjax.frontier.shallow import objective_of
+from lawjax.frontier.stacks import descended
 from lawjax.frontier.starts import starts_of
 
 SIZES = ((200, 50, 20, 12), (400, 100, 40, 6), (400, 100, 400, 4))  # n, d, k, searches
@@ -28,7 +29,7 @@ STEPS = 2000
 def seconds(starts: list, config: FrontierConfig) -> float:
     """Wall time of the descents of all starts."""
     begun = time.perf_counter()
-    list(descended(starts, config))
+    list(descended(starts, objective_of(config), config))
     return time.perf_counter() - begun
 
 
@@ -38,7 +39,7 @@ def side_by_side(n: int, d: int, k: int, count: int) -> str:
     starts = []
     for seed in range(count):
         dataset = data.gaussian(keys.data_key(n, d, seed), n, d)
-        starts += list(starts_of(seed, Problem(dataset, k, keys.weights_key(n, d, seed)), config))
+        starts += list(starts_of(seed, Problem(dataset, k, keys.weights_key(n, d, seed)), objective_of(config), config))
     times = []
     for _ in ("first", "warm"):
         together = seconds(starts, config)

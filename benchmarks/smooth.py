@@ -20,11 +20,11 @@ import numpy as np
 from common import machine
 from tqdm import tqdm
 
-from lawjax import Ball, Sphere, TrainingConfig, TwoLayer, bracket, cli, data, keys, memorize
+from lawjax import Ball, Space, Sphere, TrainingConfig, TwoLayer, bracket, cli, data, keys, memorize
 from lawjax.lipschitz import ascend, max_random_gradient
 from lawjax.lipschitz.bracketing import brackets
 from lawjax.lipschitz.lower.evaluate import gradient_norms
-from lawjax.lipschitz.lower.free import heights
+from lawjax.lipschitz.lower.smooth_ascent import log_norms
 
 ACTIVATIONS = ("tanh", "gelu", "softplus")
 SIZES = ((100, 20), (200, 50), (300, 100))  # (n, d)
@@ -48,7 +48,7 @@ def sampled(network: TwoLayer, radius: float) -> float:
     largest = 0.0
     for _ in range(SAMPLES // BLOCK):
         points = random.standard_normal((BLOCK, network.dimension)) * radius / np.sqrt(network.dimension)
-        best = points[heights(network, points, tangential=False).argmax()]
+        best = points[log_norms(network, points, Space()).argmax()]
         largest = max(largest, float(gradient_norms(network, best[None])[0]))
     return largest
 

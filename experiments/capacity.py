@@ -14,11 +14,10 @@ from pathlib import Path
 
 import polars as pl
 
-from lawjax import cli, report
-from lawjax.report.fits import proportion
+from lawjax import cli, fits, report
+from lawjax.report import markdown
 from lawjax.sweep import ProbeConfig, SweepConfig, run
 from lawjax.sweep.grid import CapacityGrid
-from lawjax.sweep.store import Store
 from lawjax.train.config import TrainingConfig
 
 CAPACITY = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 8.0)
@@ -34,7 +33,7 @@ def _preset(d: tuple[int, ...], points: tuple[int, ...], seeds: int, step_limit:
 
 
 PRESETS = {
-    "smoke": _preset((10,), (2, 4), 2, 500),
+    "smoke": _preset((5,), (2, 4), 2, 500),
     "laptop": _preset((20,), (1, 2, 4, 8, 16), 5, 5000),
     "paper": _preset((20, 50), (1, 2, 4, 8, 16, 32), 10, 10_000),
 }
@@ -54,7 +53,7 @@ def cells(table: pl.DataFrame) -> pl.DataFrame:
         .with_columns(n_over_d=pl.col("n") / pl.col("d"), kd_over_n=pl.col("k") * pl.col("d") / pl.col("n"))
         .sort("d", "n", "k")
     )
-    shares = [proportion(*row) for row in counts.select("fitted", "tried").iter_rows()]
+    shares = [fits.proportion(*row) for row in counts.select("fitted", "tried").iter_rows()]
     names = ("share", "low", "high")
     return counts.with_columns(**{name: pl.Series([share[i] for share in shares]) for i, name in enumerate(names)})
 
@@ -73,29 +72,34 @@ def threshold(rows: pl.DataFrame) -> float | None:
 def summary(table: pl.DataFrame) -> str:
     """The threshold for each (d, n), and every cell."""
     found = cells(table)
-    lines = ["## Memorisation\n", "| d | n | kd/n at which half fit | in parameters, k(d+2)/n |", "| --- " * 4 + "|"]
-    for (d, n), rows in found.group_by("d", "n", maintain_order=True):
-        half = threshold(rows)
-        text = "none | " if half is None else f"{half:.2f} | {half * (d + 2) / d:.2f}"
-        lines.append(f"| {d} | {n} | {text} |")
-    lines += ["\n| d | n | k | kd/n | fitted | share, 95 % interval |", "| --- " * 6 + "|"]
-    lines += [
-        f"| {row['d']} | {row['n']} | {row['k']} | {row['kd_over_n']:.2f} | {row['fitted']} of {row['tried']} | "
-        f"{row['share']:.2f} [{row['low']:.2f}, {row['high']:.2f}] |"
-        for row in found.iter_rows(named=True)
+    halves = ((d, n, threshold(rows)) for (d, n), rows in found.group_by("d", "n", maintain_order=True))
+    words = [
+        (d, n, *(["none", ""] if half is None else [f"{half:.2f}", f"{half * (d + 2) / d:.2f}"]))
+        for d, n, half in halves
     ]
-    return "\n".join(lines) + "\n"
+    return markdown.text(
+        "## Memorisation\n",
+        markdown.table(("d", "n", "kd/n at which half fit", "in parameters, k(d+2)/n"), words),
+        "",
+        markdown.table(
+            ("d", "n", "k", "kd/n", "fitted", "share, 95 % interval"),
+            [
+                (d, n, k, f"{over_n:.2f}", f"{fitted} of {tried}", f"{share:.2f} [{low:.2f}, {high:.2f}]")
+                for d, n, k, over_n, fitted, tried, share, low, high in found.select(
+                    "d", "n", "k", "kd_over_n", "fitted", "tried", "share", "low", "high"
+                ).iter_rows()
+            ],
+        ),
+    )
 
 
 def plot(out: Path) -> None:
     """Draw the phase diagram and write the summary."""
     from lawjax import plots
 
-    store = Store(out)
-    store.read_config()
-    table = store.table()
-    report.write(out, table, {"capacity": plots.capacity(cells(table))}, summary(table))
+    table = report.run_table(out)
+    report.write(out, table, {"capacity": lambda: plots.capacity(cells(table))}, lambda: summary(table))
 
 
 if __name__ == "__main__":
-    cli.experiment(PRESETS, run, plot, "runs/capacity-{preset}", __doc__)
+    cli.experiment(PRESETS, run, plot, "runs/capacity-{preset}", __doc__ or "")

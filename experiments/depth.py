@@ -4,9 +4,9 @@
 
 Conjecture 1 is about one hidden layer; the paper leaves depth open. Gaussian data, epsilon = 0.02, ReLU, three seeds:
 the search of `lawjax.frontier` for one hidden layer of m neurons, and for two of m/2 each, whose bound is looser (a
-product of two). Preset paper: n = 400, d = 100, m = 16 to 800; seven minutes on two CPU cores. Writes
-networks/*.npz with a certificate each (`lawjax check runs/depth`), figures/depth.{png,pdf}, summary.md and
-table.parquet in the run directory.
+product of two). Preset paper: n = 400, d = 100, m = 16 to 800; seven minutes on two CPU cores. Expected: two layers
+steeper below m = 400, smoother from there on, 2.4 against 2.8 at m = 800. Writes networks/*.npz with a certificate in
+each (`lawjax check runs/depth`), figures/depth.{png,pdf}, summary.md and table.parquet in the run directory.
 """
 
 from __future__ import annotations
@@ -20,10 +20,32 @@ import polars as pl
 
 from lawjax import UserError, cli, data, keys, report
 from lawjax.frontier import FrontierConfig, search, search_deep
+from lawjax.report import markdown
 from lawjax.sweep.grid import check_positive
-from lawjax.sweep.jobs import Job, job_table, run_jobs
+from lawjax.sweep.jobs import run_jobs
 from lawjax.sweep.paths import RunPaths
 from lawjax.sweep.store import Store
+
+NETWORK = ("layers", "n", "d", "neurons", "seed")  # what a network's file is named by
+
+
+@dataclass(frozen=True)
+class Job:
+    """One search.
+
+    Attributes:
+        layers: hidden layers, 1 or 2.
+        n: points.
+        d: their dimension.
+        neurons: m, in all hidden layers together.
+        seed: of the data set and the starts.
+    """
+
+    layers: int
+    n: int
+    d: int
+    neurons: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -60,7 +82,7 @@ class Depths:
     def jobs(self) -> list[Job]:
         """One for each network."""
         return [
-            {"layers": layers, "n": self.n, "d": self.d, "neurons": neurons, "seed": seed}
+            Job(layers, self.n, self.d, neurons, seed)
             for neurons in self.neurons
             for layers in (1, 2)
             for seed in range(self.seeds)
@@ -68,7 +90,7 @@ class Depths:
 
 
 PRESETS = {
-    "smoke": Depths(n=30, d=20, neurons=(10, 20), steps=200, starts=1, seeds=2),
+    "smoke": Depths(n=30, d=20, neurons=(10,), steps=200, starts=1, seeds=2),
     "laptop": Depths(n=200, d=50, neurons=(16, 24, 40, 80, 200), steps=5000, seeds=2),
     "paper": Depths(),
 }
@@ -79,45 +101,48 @@ def run(config: Depths, out: Path, shard: tuple[int, int] = (1, 1)) -> None:
     searched = FrontierConfig(config.epsilon, steps=config.steps, starts=config.starts)
     folder = RunPaths(out).networks
 
-    def measure(layers: int, n: int, d: int, neurons: int, seed: int) -> dict[str, Any]:
-        dataset, key = data.gaussian(keys.data_key(n, d, seed), n, d), keys.weights_key(n, d, seed)
-        name = f"{layers}-{n}-{d}-{neurons}-{seed}"
-        if layers == 1:
-            shallow = search(dataset, neurons, searched, key)
+    def measure(job: Job) -> dict[str, Any]:
+        n, d = job.n, job.d
+        dataset, key = data.gaussian(keys.data_key(n, d, job.seed), n, d), keys.weights_key(n, d, job.seed)
+        name = report.network_name(dataclasses.asdict(job), NETWORK)
+        if job.layers == 1:
+            shallow = search(dataset, job.neurons, searched, key)
             report.write_network(folder, name, shallow.network, shallow.bracket.proof.record(shallow.network))
-            lower, upper, parameters = shallow.bracket.lower, shallow.bracket.upper, neurons * (d + 2) + 1
-            return _row(shallow.fitted, shallow.loss, lower, upper, parameters)
-        half = neurons // 2
+            bounds = {"lower": shallow.bracket.lower, "upper": shallow.bracket.upper}
+            parameters = job.neurons * (d + 2) + 1
+            return {"fitted": shallow.fitted, "loss": shallow.loss, **bounds, "parameters": parameters}
+        half = job.neurons // 2
         deep = search_deep(dataset, half, searched, key)
         report.write_network(folder, name, deep.network, deep.network.record())
-        return _row(deep.fitted, deep.loss, deep.lower, deep.upper, half * (d + 1) + half * (half + 2) + 1)
+        parameters = half * (d + 1) + half * (half + 2) + 1
+        bounds = {"lower": deep.lower, "upper": deep.upper}
+        return {"fitted": deep.fitted, "loss": deep.loss, **bounds, "parameters": parameters}
 
     run_jobs(out, {"experiment": "depth", **dataclasses.asdict(config)}, config.jobs(), measure, shard)
 
 
-def _row(fitted: bool, loss: float, lower: float, upper: float, parameters: int) -> dict[str, Any]:
-    return {"fitted": fitted, "loss": loss, "lower": lower, "upper": upper, "parameters": parameters}
-
-
 def summary(table: pl.DataFrame) -> str:
     """Medians over seeds as Markdown."""
-    lines = ["## One and two hidden layers, medians over seeds of the networks that fit\n"]
-    lines += ["| neurons | layers | parameters | fitted | lower | upper |", "| --- " * 6 + "|"]
-    for (neurons, layers), own in table.group_by("neurons", "layers", maintain_order=True):
-        kept = own.filter("fitted")
-        bounds = " | ".join(f"{kept[column].median():.3f}" if len(kept) else "-" for column in ("lower", "upper"))
-        lines.append(f"| {neurons} | {layers} | {own['parameters'][0]} | {len(kept)}/{len(own)} | {bounds} |")
-    return "\n".join(lines) + "\n"
+    cells = {
+        "fitted": markdown.share("fitted", "/"),
+        "lower": markdown.median("lower", ".3f"),
+        "upper": markdown.median("upper", ".3f"),
+    }
+    return markdown.text(
+        "## One and two hidden layers, medians over seeds of the networks that fit\n",
+        markdown.by_group(table, ("neurons", "layers", "parameters"), cells),
+    )
 
 
 def plot(out: Path) -> None:
     """Draw the figure and write the summary."""
     from lawjax import plots
 
-    table = job_table(out, ("neurons", "layers", "seed"))
+    table = report.run_table(out, ("neurons", "layers", "seed"))
     epsilon = Store(out).read_config()["configuration"]["epsilon"]
     settings = report.changed(out, PRESETS["paper"], {"n", "d", "neurons", "epsilon", "seeds"})
-    report.write(out, table, {"depth": plots.frontier_depth(table, epsilon, settings)}, summary(table))
+    figures = {"depth": lambda: plots.frontier_depth(table, epsilon, settings)}
+    report.write(out, table, figures, lambda: summary(table))
 
 
 if __name__ == "__main__":

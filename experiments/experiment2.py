@@ -16,14 +16,14 @@ from pathlib import Path
 import polars as pl
 
 from lawjax import cli, fits, report
+from lawjax.report import markdown
 from lawjax.sweep import BRACKETS, SweepConfig, run
 from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
-from lawjax.sweep.store import Store
 from lawjax.train.config import TrainingConfig
 
 TRAINING = TrainingConfig(epsilon=0.1, step_limit=20_000)
 PRESETS = {
-    "smoke": SweepConfig(WidthRuleGrid(200, (10, 40, 100), seeds=2), TRAINING),
+    "smoke": SweepConfig(WidthRuleGrid(40, (10, 20, 40), seeds=2), TRAINING),
     "laptop": SweepConfig(WidthRuleGrid(1000, (10, 20, 50, 100, 200, 350, 500), seeds=3), TRAINING),
     "paper": SweepConfig(
         WidthRuleGrid(10_000, (10, 20, 50, 100, 200, 500, 1000, 2000, 3000, 4000, 5000), seeds=1), TRAINING
@@ -41,45 +41,53 @@ def by_rule(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def summary(table: pl.DataFrame) -> str:
-    """Counts and fits in a Markdown table."""
+    """Counts and fits in a Markdown table, and every network that fits."""
     from lawjax import plots
 
-    lines = ["## Experiment 2\n", "| quantity | k = n | k = 10n/d |", "| --- | --- | --- |"]
-    cells: dict[str, list[str]] = {}
-    for rule in WIDTH_RULES:
-        asked = table.filter(width_rule=rule)
-        kept = asked.filter("fitted")
-        x, seeds = kept["d"].sqrt().to_numpy(), kept["seed"].to_numpy()
-        cells.setdefault("kept / asked for", []).append(f"{len(kept)} / {len(asked)}")
-        enough = kept["d"].n_unique() > 1
-        linear = (kept["linear_part"] / (kept["d"] / kept["n"].sqrt())).median()
-        cells.setdefault("linear part / (d / sqrt(n)), median", []).append(f"{linear:.3f}" if enough else "too few fit")
-        for column in ("proxy", "residual"):
-            y = kept[column].to_numpy()
-            for form, fit in (("affine in", fits.affine), ("power of", fits.power_law)):
-                row = cells.setdefault(f"{column}, {form} sqrt(d)", [])
-                row.append(report.fit_text(fit, x, y, seeds) if enough else "too few fit")
-    lines += [f"| {name} | {' | '.join(values)} |" for name, values in cells.items()]
+    rules = [_quantities(table.filter(width_rule=rule)) for rule in WIDTH_RULES]
     columns = ["proxy", "linear_part", "residual", "ascent", *(BRACKETS if plots.has_brackets(table) else [])]
     heads = ["d", "width rule", "k", "seed", "steps", *(name.replace("_", " ") for name in columns)]
-    lines += [f"\n| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
-    for row in table.filter("fitted").sort("d", "width_rule", "seed").iter_rows(named=True):
-        counts = [str(row[name]) for name in ("d", "width_rule", "k", "seed", "steps")]
-        values = ["" if row[name] is None else f"{row[name]:.2f}" for name in columns]
-        lines.append(f"| {' | '.join(counts + values)} |")
-    return "\n".join(lines) + "\n"
+    rows = [
+        [
+            *(row[name] for name in ("d", "width_rule", "k", "seed", "steps")),
+            *(markdown.number(row[name], ".2f") for name in columns),
+        ]
+        for row in table.filter("fitted").sort("d", "width_rule", "seed").iter_rows(named=True)
+    ]
+    return markdown.text(
+        "## Experiment 2\n",
+        markdown.table(("quantity", *WIDTH_RULES), [(name, *(of[name] for of in rules)) for name in rules[0]]),
+        "",
+        markdown.table(heads, rows),
+    )
+
+
+def _quantities(asked: pl.DataFrame) -> dict[str, str]:
+    """What is said of one width rule; little where networks of fewer than two dimensions fit."""
+    kept = asked.filter("fitted")
+    x, seeds = kept["d"].sqrt().to_numpy(), kept["seed"].to_numpy()
+    enough = kept["d"].n_unique() > 1
+    linear = (kept["linear_part"] / (kept["d"] / kept["n"].sqrt())).median()
+    found = {
+        "kept / asked for": f"{len(kept)} / {len(asked)}",
+        "linear part / (d / sqrt(n)), median": markdown.number(linear, ".3f") if enough else "too few fit",
+    }
+    for column in ("proxy", "residual"):
+        for form, fit in (("affine in", fits.affine), ("power of", fits.power_law)):
+            text = report.fit_text(fit, x, kept[column].to_numpy(), seeds) if enough else "too few fit"
+            found[f"{column}, {form} sqrt(d)"] = text
+    return found
 
 
 def plot(out: Path) -> None:
     """Draw Figures 1 and 3 and write the summary."""
     from lawjax import plots
 
-    store = Store(out)
-    store.read_config()
-    table = store.table()
+    table = report.run_table(out)
     both = by_rule(table)
-    report.write(out, table, {"figure1": plots.figure1(both), "figure3": plots.figure3(both)}, summary(both))
+    figures = {"figure1": lambda: plots.figure1(both), "figure3": lambda: plots.figure3(both)}
+    report.write(out, table, figures, lambda: summary(both))
 
 
 if __name__ == "__main__":
-    cli.experiment(PRESETS, run, plot, "runs/experiment2-{preset}", __doc__)
+    cli.experiment(PRESETS, run, plot, "runs/experiment2-{preset}", __doc__ or "")

@@ -5,22 +5,23 @@
 Preset laptop: n = 1000, d from 20 to 500, two seeds, 19 settings; about ten minutes on two CPU cores. Preset paper:
 the same at n = 10000, for a GPU. Expected: see docs/findings.md. Fields given on the command line change the setting
 that all others are compared with.
-Writes figures/factors.{png,pdf} and summary.md; each setting has a run directory of its own below --out.
+Writes figures/factors.{png,pdf}, summary.md and table.parquet; each setting has a run directory of its own below --out.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import experiment2
 import polars as pl
 
-from lawjax import cli, files, fits
+from lawjax import cli, fits, report
+from lawjax.report import markdown
 from lawjax.sweep import SweepConfig, run
 from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
-from lawjax.sweep.store import Store, write_table
 from lawjax.train.config import TrainingConfig
 
 TRAINING = TrainingConfig(epsilon=0.1, step_limit=5000)
@@ -31,7 +32,7 @@ def _preset(n: int, d: tuple[int, ...], seeds: int) -> SweepConfig:
 
 
 PRESETS = {
-    "smoke": _preset(200, (20, 50, 100), 1),
+    "smoke": _preset(40, (10, 20), 1),
     "laptop": _preset(1000, (20, 50, 100, 200, 500), 2),
     "paper": _preset(10_000, (50, 100, 200, 500, 1000, 2000, 3000), 2),
 }
@@ -105,7 +106,7 @@ def directory(setting: Setting, out: Path) -> Path:
     return out / "-".join(words).replace("(", "").replace(")", "").lower()
 
 
-def run_settings(base: SweepConfig, out: Path, shard: tuple[int, int]) -> None:
+def run_settings(base: SweepConfig, out: Path, shard: tuple[int, int] = (1, 1)) -> None:
     """Run every setting; those done before are skipped by their own run directories."""
     for setting in SETTINGS:
         print(f"{setting.factor}: {setting.name}", flush=True)
@@ -114,8 +115,10 @@ def run_settings(base: SweepConfig, out: Path, shard: tuple[int, int]) -> None:
 
 def load(out: Path) -> pl.DataFrame:
     """The tables of all settings, one below the other, with columns factor, setting, is_default and width_rule."""
+    if (out / "table.parquet").exists() and not (out / "default").exists():
+        return pl.read_parquet(out / "table.parquet")
     parts = [
-        experiment2.by_rule(Store(directory(setting, out)).table()).with_columns(
+        experiment2.by_rule(report.run_table(directory(setting, out))).with_columns(
             factor=pl.lit(setting.factor),
             setting=pl.lit(setting.name),
             is_default=pl.lit(not setting.training and setting.data_model is None),
@@ -127,27 +130,24 @@ def load(out: Path) -> pl.DataFrame:
 
 def summary(table: pl.DataFrame) -> str:
     """For each setting: how many fitted, the exponent of the proxy and of its residual in sqrt(d), for both widths."""
-    lines = [
+    cells = {"fitted": markdown.share("fitted", " / ")}
+    cells |= {rule: functools.partial(_exponents, rule=rule) for rule in WIDTH_RULES}
+    return markdown.text(
         "## Unstated choices\n",
         "Exponent of the maximum random gradient (and of its residual, the gradient less its mean) in sqrt(d), with",
         "the median of the proxy over d in brackets; the law's shape is 0 for k = n and 1 for k = 10n/d.\n",
-        "| factor | setting | fitted | k = n | k = 10n/d |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for setting in SETTINGS:
-        rows = table.filter(factor=setting.factor, setting=setting.name)
-        kept = rows.filter("fitted")
-        cells = []
-        for rule in WIDTH_RULES:
-            of_rule = kept.filter(width_rule=rule)
-            if of_rule["d"].n_unique() < 2:
-                cells.append("too few fitted")
-                continue
-            x, seeds = of_rule["d"].sqrt().to_numpy(), of_rule["seed"].to_numpy()
-            proxy, residual = (fits.power_law(x, of_rule[name].to_numpy(), seeds) for name in ("proxy", "residual"))
-            cells.append(f"{proxy.exponent:.2f} ({residual.exponent:.2f}) [{of_rule['proxy'].median():.1f}]")
-        lines.append(f"| {setting.factor} | {setting.name} | {len(kept)} / {len(rows)} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        markdown.by_group(table, ("factor", "setting"), cells),
+    )
+
+
+def _exponents(rows: pl.DataFrame, rule: str) -> str:
+    kept = rows.filter("fitted", width_rule=rule)
+    if kept["d"].n_unique() < 2:
+        return "too few fitted"
+    x, seeds = kept["d"].sqrt().to_numpy(), kept["seed"].to_numpy()
+    proxy, residual = (fits.power_law(x, kept[name].to_numpy(), seeds) for name in ("proxy", "residual"))
+    middle = markdown.number(kept["proxy"].median(), ".1f")
+    return f"{proxy.exponent:.2f} ({residual.exponent:.2f}) [{middle}]"
 
 
 def plot(out: Path) -> None:
@@ -155,12 +155,8 @@ def plot(out: Path) -> None:
     from lawjax import plots
 
     table = load(out)
-    plots.save(plots.factors(table), out / "figures" / "factors.png")
-    text = summary(table)
-    files.write_text(out / "summary.md", text, overwrite=True)
-    write_table(out / "factors.parquet", table)
-    print(text)
+    report.write(out, table, {"factors": lambda: plots.factors(table)}, lambda: summary(table))
 
 
 if __name__ == "__main__":
-    cli.experiment(PRESETS, run_settings, plot, "runs/factors-{preset}", __doc__)
+    cli.experiment(PRESETS, run_settings, plot, "runs/factors-{preset}", __doc__ or "")

@@ -20,12 +20,32 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from lawjax import Dataset, TrainingConfig, cli, constructions, data, keys, lower_bounds, memorize, report
+from lawjax import TrainingConfig, cli, constructions, data, keys, lower_bounds, memorize, report
 from lawjax.lipschitz import brackets
+from lawjax.report import markdown
 from lawjax.sweep.grid import check_positive
-from lawjax.sweep.jobs import Job, job_table, run_jobs
+from lawjax.sweep.jobs import run_jobs
 
 TRAINING = TrainingConfig(epsilon=0.02, step_limit=5000)
+
+
+@dataclass(frozen=True)
+class Job:
+    """The bounds for one width on one data set, and a network of that width.
+
+    Attributes:
+        kind: trained or quadratic.
+        n: points.
+        d: their dimension.
+        k: neurons.
+        seed: of the data set and the network.
+    """
+
+    kind: str
+    n: int
+    d: int
+    k: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -57,42 +77,39 @@ class Sizes:
         d = self.quadratic_d
         sizes = [("trained", self.n, self.d, k) for k in self.k]
         sizes += [("quadratic", ratio * d, d, d) for ratio in self.quadratic_ratios]
-        return [
-            {"kind": kind, "n": n, "d": d, "k": k, "seed": seed}
-            for kind, n, d, k in sizes
-            for seed in range(self.seeds)
-        ]
+        return [Job(*size, seed) for size in sizes for seed in range(self.seeds)]
 
 
 PRESETS = {
-    "smoke": Sizes(60, 20, (2, 10, 20), 10, (1, 2), seeds=2),
+    "smoke": Sizes(30, 10, (2, 10), 8, (1, 2), seeds=2),
     "laptop": Sizes(500, 50, (1, 2, 5, 10, 15, 20, 30, 50), 50, (1, 2, 4, 8, 12, 16)),
     "paper": Sizes(),
 }
 
 
-def measure(kind: str, n: int, d: int, k: int, seed: int) -> dict[str, Any]:
+def measure(job: Job) -> dict[str, Any]:
     """The bounds for one width on one data set, and what a network of that width has."""
-    return _trained(n, d, k, seed) if kind == "trained" else _quadratic(n, d, seed)
+    return _trained(job) if job.kind == "trained" else _quadratic(job)
 
 
-def _trained(n: int, d: int, k: int, seed: int) -> dict[str, Any]:
-    dataset = data.gaussian(keys.data_key(n, d, seed), n, d)
-    one = memorize(dataset, k, keys.weights_key(n, d, seed), TRAINING)[0]
+def _trained(job: Job) -> dict[str, Any]:
+    n, d = job.n, job.d
+    dataset = data.gaussian(keys.data_key(n, d, job.seed), n, d)
+    one = memorize(dataset, job.k, keys.weights_key(n, d, job.seed), TRAINING)[0]
     row = {
-        "theorem4": lower_bounds.theorem4(dataset, k).value,
+        "theorem4": lower_bounds.theorem4(dataset, job.k).value,
         "floor": lower_bounds.floor(dataset).value,
         "fitted": one.fitted,
     }
-    if one.fitted:
+    if one.network is not None and one.fitted:
         found = brackets([one.network], ("space",))["space"][0]
         row |= {"lower": found.lower, "upper": found.upper}
     return row
 
 
-def _quadratic(n: int, d: int, seed: int) -> dict[str, Any]:
-    generic = data.sphere(keys.data_key(n, d, seed), n, d)
-    dataset = Dataset(np.asarray(generic.x, np.float64), np.asarray(generic.y, np.float64))
+def _quadratic(job: Job) -> dict[str, Any]:
+    n, d = job.n, job.d
+    dataset = data.float64(data.sphere(keys.data_key(n, d, job.seed), n, d))
     least = constructions.smoothest_quadratic(dataset)
     frobenius = constructions.tensor(dataset, exact=True)
     plain = constructions.tensor(dataset)
@@ -115,40 +132,41 @@ def run(config: Sizes, out: Path, shard: tuple[int, int]) -> None:
 
 def summary(table: pl.DataFrame) -> str:
     """Medians over seeds, in Markdown tables."""
-    lines = [
+    trained = {
+        "Theorem 4": _median("theorem4"),
+        "floor": _median("floor"),
+        "fitted": markdown.share("fitted"),
+        "lower bound of the trained": _median("lower"),
+        "its certificate": _median("upper"),
+    }
+    quadratic = {
+        "Theorem 7": _median("theorem7"),
+        "at k = d/2": _median("theorem7_half"),
+        "least norm": _median("least_norm"),
+        "least Frobenius norm": _median("least_frobenius"),
+        "Theorem 2": _median("theorem2"),
+        "its fit error": _median("theorem2_error"),
+    }
+    return markdown.text(
         "## Lower bounds against networks\n",
         "Lip(f) on R^d, medians over seeds; trained networks that fit.\n",
-        "| n | d | k | Theorem 4 | floor | fitted | lower bound of the trained | its certificate |",
-        "| --- " * 8 + "|",
-    ]
-    for (n, d, k), rows in table.filter(kind="trained").group_by("n", "d", "k", maintain_order=True):
-        cells = [rows[name].median() for name in ("theorem4", "floor", "lower", "upper")]
-        text = [_number(cell) for cell in cells]
-        fitted = f"{int(rows['fitted'].sum())} of {len(rows)}"
-        lines.append(f"| {n} | {d} | {k} | {text[0]} | {text[1]} | {fitted} | {text[2]} | {text[3]} |")
-    lines += [
+        markdown.by_group(table.filter(kind="trained"), ("n", "d", "k"), trained),
         "\n2 ||T||_op = Lip on the unit ball of quadratic networks at k = d, medians over seeds.\n",
-        "| n | d | Theorem 7 | at k = d/2 | least norm | least Frobenius norm | Theorem 2 | its fit error |",
-        "| --- " * 8 + "|",
-    ]
-    names = ("theorem7", "theorem7_half", "least_norm", "least_frobenius", "theorem2", "theorem2_error")
-    for (n, d), rows in table.filter(kind="quadratic").group_by("n", "d", maintain_order=True):
-        lines.append(f"| {n} | {d} | " + " | ".join(_number(rows[name].median()) for name in names) + " |")
-    return "\n".join(lines) + "\n"
+        markdown.by_group(table.filter(kind="quadratic"), ("n", "d"), quadratic),
+    )
 
 
-def _number(value: Any) -> str:
-    return "" if value is None else f"{value:.3f}"
+def _median(column: str) -> markdown.Cell:
+    return markdown.median(column, ".3f", missing="", of=None)
 
 
 def plot(out: Path) -> None:
     """Draw the figure and write the summary."""
     from lawjax import plots
 
-    table = job_table(out, ("kind", "n", "d", "k", "seed"))
-    settings = report.changed(out, PRESETS["paper"], {"n", "d", "k", "quadratic_d", "quadratic_ratios", "seeds"})
-    report.write(out, table, {"lower_bounds": plots.lower_bounds(table, settings)}, summary(table))
+    table = report.run_table(out, ("kind", "n", "d", "k", "seed"))
+    report.write(out, table, {"lower_bounds": lambda: plots.lower_bounds(table)}, lambda: summary(table))
 
 
 if __name__ == "__main__":
-    cli.experiment(PRESETS, run, plot, "runs/lower-bounds-{preset}", __doc__)
+    cli.experiment(PRESETS, run, plot, "runs/lower-bounds-{preset}", __doc__ or "")

@@ -14,6 +14,7 @@ import experiment1
 import experiment2
 
 from lawjax import cli, files
+from lawjax.errors import Incomplete
 from lawjax.sweep import run
 from lawjax.sweep.paths import RunPaths
 
@@ -22,15 +23,21 @@ def reproduce(out: Path, preset: str = "laptop") -> None:
     """Run and plot both experiments, and gather their figures and summaries in `out`."""
     cli.check_drawing()
     cli.check_device()
-    summaries = []
+    summaries, missing = [], []
     for experiment in (experiment1, experiment2):
         directory = out / experiment.__name__
         run(experiment.PRESETS[preset], directory)
-        experiment.plot(directory)
+        try:
+            experiment.plot(directory)
+        except Incomplete as error:
+            missing.append(str(error))
         for figure in sorted(RunPaths(directory).figures.iterdir()):
             shutil.copyfile(figure, out / figure.name)
-        summaries.append((directory / "summary.md").read_text(encoding="utf-8"))
+        if RunPaths(directory).summary.exists():
+            summaries.append(RunPaths(directory).summary.read_text(encoding="utf-8"))
     files.write_text(out / "summary.md", "\n".join(summaries), overwrite=True)
+    if missing:
+        raise Incomplete(" ".join(missing))
     print(f"Figures 1-3 and summary.md are in {out}.")
 
 

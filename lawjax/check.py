@@ -1,6 +1,7 @@
 """Check a certificate of a Lipschitz constant, with nothing but NumPy: no solver, no eigenvalues, nothing of lawjax.
 
     python check.py NETWORK.npz CERTIFICATE.json        (the same as `lawjax check`)
+    python check.py NETWORK.npz                         (where it holds its certificate, the array `certificate`)
 
 What is checked. f(x) = a . psi(W x + b) + c has gradients sum_l s_l a_l w_l with slopes s_l of psi in an interval
 [alpha_l, beta_l]. Put m_l = (alpha_l + beta_l) / 2, h_l = (beta_l - alpha_l) / 2, v_0 = sum_l m_l a_l w_l and
@@ -64,8 +65,7 @@ PIECES = {  # kinks of piecewise-linear activations, and the slopes before, betw
 ALIASES = {"swish": "silu"}
 FAMILIES = ("leaky_relu", "power", "polynomial")
 KIND = "lawjax certificate 2"
-FIRST = "lawjax certificate 1"
-DEEP = "lawjax certificate of two hidden layers 1"
+DEEP = "lawjax certificate of two hidden layers 2"
 FORM = "power:2"
 FIELDS = {"kind", "network", "bound", "domain", "radius", "tangential", "proof", "assumed"}
 BY = {
@@ -796,11 +796,10 @@ def require_numbers(**arrays: np.ndarray) -> None:
 
 
 def statement_of(record: dict[str, Any]) -> Statement:
-    """What a record states, in types; one of the first kind had the fields of every proof side by side."""
+    """What a record states, in types."""
     try:
-        proof = proof_of_first_kind(record) if record.get("kind") == FIRST else record["proof"]
-        unknown = set(record) - FIELDS
-        require(record.get("kind") == FIRST or not unknown, f"A certificate has no field {', '.join(sorted(unknown))}.")
+        proof, unknown = record["proof"], set(record) - FIELDS
+        require(not unknown, f"A certificate has no field {', '.join(sorted(unknown))}.")
         by = proof["by"]
         require(by in BY, f"There is no proof by {by!r}.")
         require(set(proof) == BY[by], f"A proof by {by} has the fields {', '.join(sorted(BY[by]))}.")
@@ -833,25 +832,6 @@ def statement_of(record: dict[str, Any]) -> Statement:
     except Exception:
         raise Refused("This is not a certificate: it is damaged or of another kind.") from None
     return statement
-
-
-def proof_of_first_kind(record: dict[str, Any]) -> dict[str, Any]:
-    """The proof of a record of the first kind, as the present kind says it."""
-    cases, crowd, ties, thin = record["cases"], record["crowd"], record.get("ties", []), record.get("thin", [])
-    if record.get("cells", False) is not False or not cases:
-        plain = crowd is None and not cases and not ties and not thin
-        require(plain, "A proof by cells or by a form has no weights.")
-        return {"by": "cells" if record.get("cells", False) is True else "form"}
-    if len(cases) > 1:
-        require(crowd is None and not ties and not thin, "The ties, thin caps and cases do not fit together.")
-        return {"by": "disjoint caps", "parts": cases}
-    require(cases[0]["leader"] is None, "The cases do not cover the domain.")
-    own = {name: cases[0][name] for name in ("neurons", "weights")}
-    if crowd is None:
-        return {"by": "slopes", **own, "ties": ties, "thin": thin}
-    require(not ties and not thin, "The ties and thin caps do not fit the rest of the proof.")
-    rho, kappa = crowd
-    return {"by": "overlapping caps", **own, "rho": rho, "kappa": kappa}
 
 
 def require_fitting(statement: Statement, activation: Psi, k: int) -> None:
@@ -953,9 +933,10 @@ def check_deep(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> tuple[F
     return Fraction(bound), on
 
 
-KINDS = {KIND: check_network, FIRST: check_network, DEEP: check_deep}
+KINDS = {KIND: check_network, DEEP: check_deep}
+CERTIFICATE = "certificate"  # the array of a network's file that may hold its certificate's JSON
 OF_LAYER = ("W", "b", "a", "c", "activation")
-ARRAYS = {KIND: OF_LAYER, FIRST: OF_LAYER, DEEP: ("A", "u", *(f"outer_{name}" for name in OF_LAYER))}
+ARRAYS = {KIND: OF_LAYER, DEEP: ("A", "u", *(f"outer_{name}" for name in OF_LAYER))}
 
 
 def read_network(path: Any) -> dict[str, np.ndarray]:
@@ -977,7 +958,33 @@ def read_network(path: Any) -> dict[str, np.ndarray]:
     return arrays
 
 
-def read_certificate(path: Any) -> dict[str, Any]:
+def holds_certificate(path: Any) -> bool:
+    """Whether an .npz file has the array `certificate`."""
+    try:
+        return CERTIFICATE in read_network(path)
+    except Refused:
+        return False
+
+
+def text_inside(path: Any, arrays: dict[str, np.ndarray]) -> str:
+    """The certificate that stands in the network's own file, as one text."""
+    require(CERTIFICATE in arrays, f"{path} holds no certificate; name the file of one.")
+    array = arrays[CERTIFICATE]
+    require(array.size == 1 and array.dtype.kind in "SU", f"The certificate in {path} is not one text.")
+    word = array.reshape(()).item()
+    return word.decode(errors="replace") if isinstance(word, bytes) else word
+
+
+def text_of(path: Any) -> str:
+    """The certificate in a file of its own, as one text."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except Exception:
+        raise Refused(f"{path} is not a certificate: it is damaged or of another kind.") from None
+
+
+def certificate_of(text: str, path: Any) -> dict[str, Any]:
     """The record of a certificate, of a kind that is known; a name that stands twice could mean either."""
 
     def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -988,8 +995,7 @@ def read_certificate(path: Any) -> dict[str, Any]:
         return record
 
     try:
-        with open(path, encoding="utf-8") as file:
-            record = json.load(file, object_pairs_hook=each_once)
+        record = json.loads(text, object_pairs_hook=each_once)
         kind = str(record["kind"])
     except Refused:
         raise
@@ -1020,10 +1026,13 @@ def in_usual_shapes(arrays: dict[str, np.ndarray], kind: str) -> dict[str, np.nd
     return found
 
 
-def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
-    """(valid, why)."""
+def check(network_path: Any, certificate_path: Any = None) -> tuple[bool, str]:
+    """(valid, why), by the certificate in a file of its own; where none is named, by the one in the network's file."""
     try:
-        arrays, record = read_network(network_path), read_certificate(certificate_path)
+        arrays = read_network(network_path)
+        text = text_inside(network_path, arrays) if certificate_path is None else text_of(certificate_path)
+        record = certificate_of(text, network_path if certificate_path is None else certificate_path)
+        arrays.pop(CERTIFICATE, None)
         with np.errstate(over="raise", invalid="raise"):
             bound, on = KINDS[record["kind"]](in_usual_shapes(arrays, record["kind"]), record)
     except Refused as error:
@@ -1034,8 +1043,8 @@ def check(network_path: Any, certificate_path: Any) -> tuple[bool, str]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: check.py NETWORK.npz CERTIFICATE.json")
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: check.py NETWORK.npz [CERTIFICATE.json]")
     valid, why = check(*sys.argv[1:])
     print(why)
     sys.exit(0 if valid else 1)

@@ -19,15 +19,18 @@ from typing import Any, ClassVar, TypeVar
 
 import jax
 import numpy as np
+from jaxtyping import Array, Bool, Float
 
 from lawjax import arguments
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
-from lawjax.vectors import lengths
+from lawjax.vectors import divisors
 
 _FAR = 1e100  # radii whose squares are far from overflow
 OFF = 64.0 * float(np.finfo(np.float64).eps)  # relative distance from the sphere, or beyond the ball: rounding
 _Own = TypeVar("_Own", bound="Domain")
+_Points = TypeVar("_Points", Float[np.ndarray, "*m d"], Float[Array, "*m d"])
+_Scales = TypeVar("_Scales", Float[np.ndarray, "*m 1"], Float[Array, "*m 1"])
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,15 @@ class Domain:
     radius = math.inf
     tangential = False
 
-    def project(self, points: np.ndarray) -> np.ndarray:
-        """Points (..., d) moved along their rays onto the sphere or into the ball; on R^d they stay. 0 stays 0."""
+    def project(self, points: _Points) -> _Points:
+        """Points (..., d) moved along their rays onto the sphere or into the ball; on R^d they stay. 0 stays 0.
+
+        NumPy arrays of any size end there up to a few roundings; JAX arrays, float64 of ordinary size, are moved by a
+        function that has a derivative.
+        """
         return points
 
-    def has_lengths(self, lengths: np.ndarray) -> np.ndarray:
+    def has_lengths(self, lengths: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
         """Whether points of these distances from 0 lie on it, up to rounding."""
         return np.isfinite(lengths)
 
@@ -87,14 +94,13 @@ class _Round(Domain):
             )
         object.__setattr__(self, "radius", float(radius))
 
-    def project(self, points: np.ndarray) -> np.ndarray:
+    def project(self, points: _Points) -> _Points:
         """Points moved along their rays."""
-        for _ in range(2):  # the second time takes off what rounding left of the first
-            norms = lengths(points.reshape(-1, points.shape[-1])).reshape(*points.shape[:-1], 1)
-            points = points * self._scales(self.radius / np.where(norms > 0, norms, 1.0))
+        for _ in range(1 if isinstance(points, jax.Array) else 2):  # the second time takes off what rounding left
+            points = points * self._scales(self.radius / divisors(points))
         return points
 
-    def _scales(self, to_rim: np.ndarray) -> np.ndarray:
+    def _scales(self, to_rim: _Scales) -> _Scales:
         """By what points are multiplied to get on the domain, from what brings them to distance `radius` from 0."""
         raise NotImplementedError
 
@@ -117,10 +123,10 @@ class Ball(_Round):
 
     name: ClassVar[str] = "ball"
 
-    def _scales(self, to_rim: np.ndarray) -> np.ndarray:
-        return np.minimum(to_rim, 1.0)
+    def _scales(self, to_rim: _Scales) -> _Scales:
+        return to_rim.clip(max=1.0)
 
-    def has_lengths(self, lengths: np.ndarray) -> np.ndarray:
+    def has_lengths(self, lengths: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
         """Whether the ball reaches so far."""
         return lengths / self.radius - 1.0 <= OFF
 
@@ -145,10 +151,10 @@ class Sphere(_Round):
         super().__post_init__()
         arguments.flag("tangential", self.tangential)
 
-    def _scales(self, to_rim: np.ndarray) -> np.ndarray:
+    def _scales(self, to_rim: _Scales) -> _Scales:
         return to_rim
 
-    def has_lengths(self, lengths: np.ndarray) -> np.ndarray:
+    def has_lengths(self, lengths: Float[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
         """Whether these are its radius."""
         return np.abs(lengths / self.radius - 1.0) <= OFF
 

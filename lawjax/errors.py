@@ -4,8 +4,16 @@
 class UserError(ValueError):
     """Bad input, an unusable file or a run directory that cannot be continued.
 
-    The command line prints the message alone, without a traceback, and exits with status 2.
+    The command line prints the message alone, without a traceback, and exits with `status`.
     """
+
+    status = 2
+
+
+class Incomplete(UserError):
+    """A part of what was asked for could not be made; all the rest was."""
+
+    status = 1
 
 
 class Stopped(KeyboardInterrupt):

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from lawjax import activations, files
+from lawjax import activations, check, files
 from lawjax.activations import Activation
 from lawjax.errors import UserError
 
@@ -243,6 +243,8 @@ class TwoLayer:
     def load(cls, path: str | Path, activation: Activation | None = None) -> TwoLayer:
         """Read an `.npz` file with arrays W, a and, if they are not 0, 0 and "relu", b, c and activation.
 
+        An array `certificate`, which `lawjax check` reads, may stand beside them.
+
         Args:
             path: of the file.
             activation: one's own, where the file names it.
@@ -256,7 +258,7 @@ class TwoLayer:
             deep = "outer_W" in arrays
             remedy = "it is one of two hidden layers" if deep else "save W (k, d), b (k,) and a (k,)"
             raise UserError(f"{path} is no two-layer network: it lacks {', '.join(missing)}; {remedy}.")
-        unknown = sorted(set(arrays) - {*_FIELDS, "activation"})
+        unknown = sorted(set(arrays) - {*_FIELDS, "activation", check.CERTIFICATE})
         if unknown:
             raise UserError(
                 f"{path} is no two-layer network: it has an array {unknown[0]!r}, of which nothing is known; "

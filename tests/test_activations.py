@@ -630,7 +630,9 @@ def assert_brackets_right(name, count, tmp_path):
             assert_bracket_right(TwoLayer(f.W, f.b, f.a, 0.0, name), question, one.radius, tmp_path)
         except UserError as error:
             assert "rescale" in str(error), (one, error)
-        assert_bracket_right(random_network(rng, name, 4, 8, scales=0.0), question, 2.0, tmp_path)
+        f = random_network(rng, name, 3, 8, scales=0.0)
+        if f.gradient(np.ones(f.dimension)).any():  # or it is constant
+            assert_bracket_right(f, question, 2.0, tmp_path)
 
 
 @pytest.mark.parametrize("name", NEW)

@@ -63,7 +63,7 @@ def test_caps_are_found_where_probes_see_nothing(tangential):
     assert 0.97 * supremum < value <= supremum * (1 + 1e-5)
 
 
-def test_it_climbs_where_the_plain_gradient_stands_still():
+def test_it_rises_where_the_plain_gradient_stands_still():
     network = random_network(3, 100, 30)
     points = np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32)
     naive = jax.vmap(jax.grad(lambda x: jnp.linalg.norm(jax.grad(network)(x))))(points)

@@ -23,7 +23,7 @@ from lawjax.lipschitz import (
     spectral_product,
 )
 from lawjax.lipschitz.lower.evaluate import gradient_norms
-from lawjax.lipschitz.lower.walks import climb
+from lawjax.lipschitz.lower.walks import walk
 
 KINKED = ("relu", "leaky_relu", "abs")
 BOUNDED = (*KINKED, "tanh", "softplus", "gelu", "identity")
@@ -278,7 +278,7 @@ def test_a_search_never_goes_down_and_stays_where_it_should():
     starts = rng.standard_normal((8, 6))
     starts *= 1.5 / np.linalg.norm(starts, axis=1, keepdims=True)
     for domain, tangential in [("space", False), ("sphere", False), ("ball", False), ("sphere", True)]:
-        ends = climb(f, starts, named(domain, 1.5, tangential))
+        ends = walk(f, starts, named(domain, 1.5, tangential))
         before, after = (gradient_norms(f, points, named(domain, 1.5, tangential)) for points in (starts, ends))
         assert (after >= before).all()
         norms = np.linalg.norm(ends, axis=1)

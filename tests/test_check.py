@@ -128,24 +128,8 @@ def test_other_networks_and_damaged_files_are_refused(written):
     assert "not a network" in check.check(folder / "c.json", folder / "c.json")[1]
 
 
-def of_first_kind(record):
-    """The same statement as files of the first kind made it: with the fields of every proof side by side."""
-    proof = record["proof"]
-    own = {"leader": None, "neurons": proof.get("neurons"), "weights": proof.get("weights")}
-    old = {name: value for name, value in record.items() if name != "proof"}
-    return {
-        **old,
-        "kind": check.FIRST,
-        "cases": proof.get("parts", [own] if "weights" in proof else []),
-        "crowd": [proof["rho"], proof["kappa"]] if "rho" in proof else None,
-        "ties": proof.get("ties", []),
-        "thin": proof.get("thin", []),
-        "cells": proof["by"] == "cells",
-    }
-
-
 @pytest.mark.parametrize("by", ["slopes", "ties", "thin", "disjoint caps", "overlapping caps", "cells", "form"])
-def test_certificates_of_the_first_kind_are_still_read(by, tmp_path):
+def test_every_kind_of_proof(by, tmp_path):
     twice, flat = paper_weights(20, 8), paper_weights(20, 8)
     twice.W[1], twice.b[1] = twice.W[0], twice.b[0]
     f, domain = {
@@ -160,10 +144,10 @@ def test_certificates_of_the_first_kind_are_still_read(by, tmp_path):
     f.save(tmp_path / "f.npz")
     record = certify(f, domain).record(f)
     assert record["proof"]["by"] == by or record["proof"][by]
-    assert verdict(tmp_path, of_first_kind(record))[0]
-    less = {**of_first_kind(record), "bound": record["bound"] * (1 - 1e-6)}
-    assert not verdict(tmp_path, less)[0]
-    assert not verdict(tmp_path, {**of_first_kind(record), "crowd": [1.0, 1.0], "ties": [[0, 1, 1]]})[0]
+    assert verdict(tmp_path, record)[0]
+    assert not verdict(tmp_path, {**record, "bound": record["bound"] * (1 - 1e-6)})[0]
+    for other in {"slopes", "disjoint caps", "overlapping caps", "cells", "form"} - {record["proof"]["by"]}:
+        assert not verdict(tmp_path, with_proof(record, by=other))[0]
 
 
 def test_a_bound_of_the_sphere_is_none_of_the_space(tmp_path):
@@ -621,3 +605,50 @@ def test_swish_of_another_program_is_silu(tmp_path):
     f = TwoLayer(np.eye(2), np.zeros(2), np.ones(2), 0.0, "swish")
     np.savez(tmp_path / "f.npz", W=f.W, b=f.b, a=f.a, c=f.c, activation=np.array("swish"))
     assert verdict(tmp_path, certify(f).record(f))[0]
+
+
+def test_a_network_may_hold_its_certificate(written):
+    """One file says both: it is proved as a pair is, and loaded as a network."""
+    f, folder, record = written
+    arrays = {"W": f.W, "b": f.b, "a": f.a, "c": f.c, "activation": np.array("relu")}
+
+    def verdict_on(certificate):
+        np.savez_compressed(folder / "one.npz", **arrays, certificate=certificate)
+        valid, why = check.check(folder / "one.npz")
+        assert why.endswith(".")
+        return valid, why
+
+    text = json.dumps(record)
+    for certificate in (np.array(text), np.array(text.encode()), np.array([text])):
+        assert verdict_on(certificate)[0]
+    np.testing.assert_array_equal(TwoLayer.load(folder / "one.npz").W, f.W)
+    assert check.check(folder / "one.npz", folder / "c.json")[0]  # one that is named comes first
+    (folder / "c.json").write_text("{}")
+    assert not check.check(folder / "one.npz", folder / "c.json")[0]
+    smaller = json.dumps({**record, "bound": record["bound"] * (1 - 1e-9)})
+    twice = '{"bound": 0.1, ' + text[1:]
+    for certificate, said in (
+        (np.array(smaller), "is not proved"),
+        (np.array(twice), "twice"),
+        (np.array("{"), "not a certificate"),
+        (np.array([text, text]), "not one text"),
+        (np.ones(3), "not one text"),
+    ):
+        valid, why = verdict_on(certificate)
+        assert not valid and said in why
+    np.savez(folder / "one.npz", **arrays, certificate=np.array([record], object))
+    assert "cannot be read" in check.check(folder / "one.npz")[1]
+    valid, why = check.check(folder / "f.npz")
+    assert not valid and "holds no certificate" in why
+
+
+def test_the_commands_take_networks_that_hold_their_certificates(written, lawjax):
+    f, folder, record = written
+    np.savez(folder / "held.npz", W=f.W, b=f.b, a=f.a, c=f.c, certificate=np.array(json.dumps(record)))
+    status, out, _ = lawjax("check", folder / "held.npz")
+    assert status == 0 and out.startswith("Proved: ")
+    (folder / "c.json").rename(folder / "f.json")
+    status, out, _ = lawjax("check", folder)
+    assert status == 0 and "2 of 2 networks" in out
+    run = subprocess.run([sys.executable, str(CHECKER), str(folder / "held.npz")], capture_output=True, text=True)
+    assert run.returncode == 0 and run.stdout.startswith("Proved: ")

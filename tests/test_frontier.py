@@ -18,7 +18,8 @@ import lawjax
 from lawjax import Dataset, TrainingConfig, TwoLayer, UserError, bracket, constructions, keys, lower_bounds
 from lawjax.domains import as_domain, named
 from lawjax.frontier import FrontierConfig, Problem, interpolating, resized, search, search_all, shrunk
-from lawjax.frontier.objective import Params, relaxed, start_of_relaxation
+from lawjax.frontier.relaxation import start_of_relaxation
+from lawjax.frontier.shallow import OneHiddenLayer, Params, QuadraticForms
 from lawjax.lipschitz import certify
 
 SHORT = FrontierConfig(steps=2000, starts=2)
@@ -43,9 +44,10 @@ def test_the_objective_is_the_relaxation_of_the_certificate(activation, radius):
             random.standard_normal((12, 6)), random.standard_normal(12), random.standard_normal(12), 0.0, activation
         )
         params, signs = params_of(network)
+        signs = jnp.asarray(signs)
         U = start_of_relaxation(jax.random.key(seed), 12, 16)
         for _ in range(400):
-            squared, U = relaxed(params, signs, U, radius or math.inf, activation)
+            squared, U = OneHiddenLayer(activation).squared_bound(params, signs, U, radius or math.inf)
         bound = certify(network, named("space" if radius is None else "ball", radius or 1.0)).bound
         if activation == "tanh" and radius is not None:  # the certificate knows narrower slopes there
             assert bound <= math.sqrt(squared) * 1.001
@@ -58,7 +60,7 @@ def test_the_objective_is_the_relaxation_of_the_certificate(activation, radius):
 def test_the_objective_of_a_quadratic_form_is_nearly_its_norm():
     network = random_network(np.random.default_rng(1), "power:2", max_d=9, max_k=14, scales=0.0)
     params, signs = params_of(network)
-    squared, _ = relaxed(params, signs, jnp.zeros(()), 2.0, "power:2")
+    squared, _ = QuadraticForms().squared_bound(params, jnp.asarray(signs), jnp.zeros((1, 1)), 2.0)
     norm = np.linalg.norm((network.W.T * network.a) @ network.W, 2)
     assert 4 * norm <= math.sqrt(squared) * (1 + 1e-5) <= 4.1 * norm
 

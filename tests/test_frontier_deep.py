@@ -4,14 +4,18 @@ import json
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lipschitz_networks import generic
 
-from lawjax import TwoLayer, UserError, check
-from lawjax.frontier import FrontierConfig, ThreeLayer, search_deep
+from lawjax import Dataset, TwoLayer, UserError, check
+from lawjax.frontier import FrontierConfig, Starts, ThreeLayer, search_deep
+from lawjax.frontier.deep import TwoHiddenLayers
+from lawjax.frontier.objective import Start
+from lawjax.frontier.points import standardised
 from lawjax.lipschitz import certify
 
 
@@ -109,3 +113,37 @@ def test_mistakes():
     with pytest.raises(UserError, match="number of neurons k must"):
         search_deep(dataset, 0)
     assert math.isfinite(search_deep(dataset, 1, FrontierConfig(steps=50)).upper)
+
+
+def test_the_objective_is_the_network_and_its_bound():
+    """Outputs are those of the network; left to iterate, the root of the squared bound is the proved one; padding."""
+    random = np.random.default_rng(5)
+    d, inner, k = 6, 5, 8
+    objective = TwoHiddenLayers(inner, 8)
+    x = random.standard_normal((20, d))
+    params, signs, U = objective.drawn(jax.random.key(0), 0, k, d, Starts())
+    A, outer = params.A, params.outer
+    points, own = jnp.asarray(x), jnp.asarray(signs)
+    network = ThreeLayer(A, params.u, TwoLayer(outer.W / math.sqrt(inner), outer.b, signs * outer.s, outer.c))
+    np.testing.assert_allclose(objective.outputs(params, own, points), network(x), rtol=1e-4, atol=1e-5)
+    for _ in range(400):
+        squared, U = objective.squared_bound(params, own, jnp.asarray(U), math.inf)
+    assert math.sqrt(squared) == pytest.approx(network.bound(), rel=1e-2)
+    wide, more = objective.padded(params, k + 3), jnp.append(own, jnp.zeros(3))
+    np.testing.assert_allclose(objective.outputs(wide, more, points), objective.outputs(params, own, points), rtol=1e-6)
+    for leaf, again in zip(jax.tree.leaves(params), jax.tree.leaves(objective.unpadded(wide, k)), strict=True):
+        np.testing.assert_array_equal(leaf, again)
+
+
+def test_a_finished_network_is_a_multiple_of_the_searched_one_and_a_constant():
+    dataset = generic(20, 6, model="gaussian")
+    dataset = Dataset(3.0 * dataset.x + 5.0, dataset.y)
+    points = standardised(dataset, FrontierConfig())
+    objective = TwoHiddenLayers(5, 8)
+    weights = objective.drawn(jax.random.key(1), 0, 8, 6, Starts(deep_scale=1.0))
+    found = objective.finished(weights.params, Start(0, points, weights), dataset, FrontierConfig(0.5))
+    signs = jnp.asarray(weights.signs)
+    searched = np.asarray(objective.outputs(weights.params, signs, jnp.asarray(points.x)))
+    slope, constant = np.polyfit(searched, found(dataset.x), 1)
+    assert slope >= 0
+    np.testing.assert_allclose(slope * searched + constant, found(dataset.x), atol=1e-5)

@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, and what they show is true."""
+"""The notebooks run from top to bottom, and what they show is true; at smaller sizes than in `make test-slow`."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 # Run after the last cell, on the variables that a reader has then. W, b, a and c are evaluated here by hand.
 QUICKSTART = """
 assert [result.fitted for result in results] == [True] * 3
-assert len(table) == 32 and table["fitted"].sum() >= 28
+assert len(table) == len(grid.networks()) and table["fitted"].mean() >= 0.85
 fitted = table.filter("fitted")
 assert (fitted["loss_folded"] <= 0.02).all()
 upper = np.minimum(fitted["path_product"], fitted["spectral_product"])
@@ -41,7 +41,12 @@ assert lower_bounds.floor(dataset).value < exact.bracket.lower <= exact.bracket.
 assert len(fitted) >= 12 and (lower <= upper).all()
 assert 1.0 < constant < 2.0
 """
-CASES = [("quickstart", QUICKSTART, ["plots.figure2(table)"]), ("frontier", FRONTIER, ["figure.show()"])]
+# Notebook, checks, the cells that draw, and what is made smaller.
+CASES = [
+    ("quickstart", QUICKSTART, ["plots.figure2(table)"], ("seeds=2", "seeds=1")),
+    ("frontier", FRONTIER, ["figure.show()"], ("steps = 4000", "steps = 1000")),
+]
+NAMES = [name for name, *_ in CASES]
 
 
 def code_cells(notebook):
@@ -49,19 +54,21 @@ def code_cells(notebook):
 
 
 def test_every_notebook_is_tested():
-    assert sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")) == sorted(name for name, _, _ in CASES)
+    assert sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")) == sorted(NAMES)
 
 
-@pytest.mark.parametrize("name", [name for name, _, _ in CASES])
+@pytest.mark.parametrize("name", NAMES)
 def test_notebooks_are_committed_without_outputs(name):
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     nbformat.validate(notebook)
     assert all(not cell.outputs and cell.execution_count is None for cell in code_cells(notebook))
 
 
-@pytest.mark.parametrize(("name", "checks", "drawn"), CASES)
-def test_notebooks_run_from_top_to_bottom(name, checks, drawn, tmp_path):
+@pytest.mark.parametrize(("name", "checks", "drawn", "smaller"), CASES, ids=NAMES)
+def test_notebooks_run_from_top_to_bottom(name, checks, drawn, smaller, tmp_path):
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    [sized] = [cell for cell in code_cells(notebook) if smaller[0] in cell.source]
+    sized.source = sized.source.replace(*smaller)
     notebook.cells.append(nbformat.v4.new_code_cell(checks))
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
@@ -115,7 +122,7 @@ def installed(tmp_path, source):
 
 
 def test_all_notebooks_install_lawjax_in_the_same_way():
-    assert len({install_cell(name) for name, _, _ in CASES}) == 1
+    assert len({install_cell(name) for name in NAMES}) == 1
 
 
 def test_a_wheel_beside_the_notebook_is_installed(tmp_path):

@@ -10,7 +10,7 @@ from lawjax import TwoLayer, bracket
 from lawjax.domains import OFF, Ball, Space, Sphere, named
 from lawjax.lipschitz.bracketing import brackets
 from lawjax.lipschitz.lower.evaluate import gradient_norms
-from lawjax.lipschitz.lower.free import polished
+from lawjax.lipschitz.lower.smooth_ascent import polished
 from lawjax.vectors import lengths
 
 QUESTIONS = [("space", False), ("ball", False), ("sphere", False), ("sphere", True)]

@@ -13,7 +13,7 @@ from lipschitz_networks import generic, random_network
 from lawjax import Dataset, TrainingConfig, TwoLayer, UserError, check, data, frontier, memorize
 from lawjax.domains import Ball, Space, Sphere, named
 from lawjax.frontier import FrontierConfig, search, search_deep
-from lawjax.frontier import starts as frontier_starts
+from lawjax.frontier import points as frontier_points
 from lawjax.standard import StandardForm, standard_form
 from lawjax.train import pack, training
 from lawjax.train.training import loss_curve
@@ -75,7 +75,7 @@ def test_on_the_papers_data_training_and_search_have_the_bits_they_had(monkeypat
         trained = memorize(dataset, [7], KEY, config)[0]
         found = search(dataset, 6, FrontierConfig(steps=100)), search(dataset, 9, FrontierConfig(0.0, steps=100))
         runs.append((trained, *found))
-        for module in (pack, training, frontier_starts):
+        for module in (pack, training, frontier_points):
             monkeypatch.setattr(module, "standard_form", lambda x, movable=True: as_they_are())
     for now, then in zip(*runs, strict=True):
         for left, right in zip(jax.tree.leaves(now.network), jax.tree.leaves(then.network), strict=True):

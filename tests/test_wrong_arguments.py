@@ -1,5 +1,6 @@
 """Every public function given the wrong thing for every argument: one sentence, never another exception."""
 
+import dataclasses
 import inspect
 import warnings
 
@@ -24,10 +25,12 @@ from lawjax import (
     plots,
     tensors,
 )
+from lawjax.lipschitz.lower.effort import Annealing, Patterns, SmoothWalks, Walks
 from lawjax.sweep import ProbeConfig
 from lawjax.sweep.grid import Grid
 from lawjax.sweep.store import Store
 from lawjax.train.config import TrainingConfig
+from lawjax.tuning import Tuning
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((6, 3))
@@ -59,6 +62,7 @@ WRONG = {
     "positive": [None, "1.5", np.nan, np.inf, -1.0, 0.0, [], [1.0], np.ones(2), 10**400, *NOTHING_KNOWN],
     "number": [None, "1.5", np.nan, [], np.ones(2), *NOTHING_KNOWN],
     "share": [None, "0.5", np.nan, 1.5, -0.5, [], np.ones(2), *NOTHING_KNOWN],
+    "pair": [None, "ab", 1.0, (), (1.0,), (1.0, np.nan), ("a", "b"), (1.0, 2.0, 3.0), *NOTHING_KNOWN],
     "flag": [None, "yes", 2, np.nan, [], np.ones(2), *NOTHING_KNOWN],
     "domain": [None, "cube", "", 3, np.nan, [], ["space"], *NOTHING_KNOWN],
     "sphere": [None, "sphere", 3, np.nan, [], lipschitz.Ball(), *NOTHING_KNOWN],
@@ -91,6 +95,9 @@ WRONG = {
 }
 QUICK = frontier.FrontierConfig(steps=1, starts=1)
 TRAIN = TrainingConfig(step_limit=1)
+PARTS = {
+    field.name: field.default for field in dataclasses.fields(lipschitz.Search) if isinstance(field.default, Tuning)
+}
 ON = {"domain": ("domain", "sphere")}
 OF_NETWORK = {"network": ("network", NETWORK)}
 OF_DATA = {"dataset": ("dataset", DATASET)}
@@ -182,6 +189,7 @@ CALLS = {
         "sphere": ("sphere", lipschitz.Sphere()),
         "dimension": ("optional whole", 3),
         "starts": ("optional points", X),
+        "annealing": ("optional", Annealing()),
     },
     lipschitz.max_random_gradient: {
         **OF_NETWORK,
@@ -194,7 +202,13 @@ CALLS = {
         "steps": ("whole", 2),
         "points": ("any optional points", X),
         "key": ("optional key", KEY),
+        "large": ("whole", 1000),
+        "close": ("pair", (1e-9, 1e-3)),
+        "measured": ("whole", 16),
+        **{name: ("optional", part) for name, part in PARTS.items()},
     },
+    **{type(part): {"rounds": ("whole", 2)} for part in (Patterns(), Walks(), SmoothWalks())},
+    Annealing: {"sharpness": ("pair", (1.0, 100.0)), "momentum": ("positive", 0.5)},
     lipschitz.bracket: {"networks": ("networks", NETWORK), **ON, "search": ("optional", lipschitz.Search(2, 2))},
     lipschitz.brackets: {
         "networks": ("networks", [NETWORK]),
@@ -207,7 +221,7 @@ CALLS = {
         "network": ("network", TwoLayer([[1.0, 2.0]], [0.1], [1.0])),
         "circle": ("sphere", lipschitz.Sphere()),
     },
-    lipschitz.kink_bound: {**OF_NETWORK, "sphere": ("sphere", lipschitz.Sphere())},
+    lipschitz.kink_bound: {**OF_NETWORK, "sphere": ("sphere", lipschitz.Sphere()), "tried": ("whole", 3)},
     lipschitz.Ball: {"radius": ("positive", 1.0)},
     lipschitz.Sphere: {"radius": ("positive", 1.0), "tangential": ("flag", False)},
     lipschitz.pair_bound: {**OF_NETWORK, "x": ("points", X)},

@@ -69,10 +69,20 @@ COMMANDS: dict[str, dict[int | str, tuple[str, object]]] = {
         "--data-model": ("word", "sphere"),
         "--data": ("new", "new-data.npz"),
     },
-    "construct k": {0: ("word", "grouped-caps"), 1: ("new", "new.npz"), "--n": ("whole", 5), "--d": ("whole", 4)}
-    | {"--k": ("whole", 3)},
-    "construct order": {0: ("word", "tensor"), 1: ("new", "new.npz"), "--n": ("whole", 5), "--d": ("whole", 4)}
-    | {"--order": ("whole", 2)},
+    "construct k": {
+        0: ("word", "grouped-caps"),
+        1: ("new", "new.npz"),
+        "--n": ("whole", 5),
+        "--d": ("whole", 4),
+        "--k": ("whole", 3),
+    },
+    "construct order": {
+        0: ("word", "tensor"),
+        1: ("new", "new.npz"),
+        "--n": ("whole", 5),
+        "--d": ("whole", 4),
+        "--order": ("whole", 2),
+    },
     "bounds": {
         0: ("data", "data.npz"),
         "--k": ("whole", 3),

@@ -17,8 +17,8 @@ class Check:
 
     Attributes:
         file: the network, an .npz file; or a folder that holds, in folders too, networks NAME.npz, each with its
-            certificate NAME.json.
-        certificate: what `lawjax bracket --certificate` wrote; none for a folder.
+            certificate NAME.json or in itself.
+        certificate: what `lawjax bracket --certificate` wrote; none for a folder, or a network that holds its own.
     """
 
     file: Positional[Path]
@@ -26,12 +26,12 @@ class Check:
 
     def __call__(self) -> None:
         """Say what is valid, and why."""
-        from lawjax.check import check
+        from lawjax.check import check, holds_certificate
 
         if self.file.is_dir():
             self._of_folder()
             return
-        if self.certificate is None:
+        if self.certificate is None and not holds_certificate(self.file):
             raise UserError("Name the certificate's file after the network's, or a folder with pairs of both.")
         valid, why = check(self.file, self.certificate)
         print(why)
@@ -41,7 +41,7 @@ class Check:
     def _of_folder(self) -> None:
         from tqdm import tqdm
 
-        from lawjax.check import check
+        from lawjax.check import check, holds_certificate
 
         if self.certificate is not None:
             raise UserError(f"{self.file} is a folder: its certificates are looked for there, so name none.")
@@ -51,7 +51,12 @@ class Check:
         failed = 0
         for network in tqdm(networks, unit=" certificates", disable=None):
             certificate = network.with_suffix(".json")
-            valid, why = check(network, certificate) if certificate.exists() else (False, f"{certificate} is missing.")
+            if certificate.exists():
+                valid, why = check(network, certificate)
+            elif holds_certificate(network):
+                valid, why = check(network)
+            else:
+                valid, why = False, f"{certificate} is missing."
             failed += not valid
             if not valid or why.startswith("Proved, if"):  # of an activation that the checker does not know
                 tqdm.write(f"{network.relative_to(self.file)}: {why}")

@@ -54,7 +54,7 @@ def guarded(command: Callable[[], Any]) -> None:
     try:
         command()
     except UserError as error:
-        _fail(str(error), 2)
+        _fail(str(error), error.status)
     except OSError as error:
         _fail(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}.", 2)
     except Stopped:

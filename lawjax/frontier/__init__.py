@@ -1,6 +1,6 @@
 """The frontier: the smoothest networks that fit, found by minimising the certificate subject to the fit."""
 
-from lawjax.frontier.config import FrontierConfig, epsilon_of
+from lawjax.frontier.config import Descent, FrontierConfig, Newton, Starts, epsilon_of
 from lawjax.frontier.deep import DeepFrontier, ThreeLayer, search_deep
 from lawjax.frontier.finish import EXACT, interpolating, shrunk
 from lawjax.frontier.resize import resized
@@ -9,10 +9,13 @@ from lawjax.frontier.starts import Problem
 
 __all__ = [
     "EXACT",
+    "Descent",
     "DeepFrontier",
     "Frontier",
     "FrontierConfig",
+    "Newton",
     "Problem",
+    "Starts",
     "ThreeLayer",
     "epsilon_of",
     "interpolating",

@@ -11,32 +11,32 @@ moved into the weights.
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from lawjax import arguments, check, data
+from lawjax import activations, arguments, check, data
 from lawjax.data import Dataset
 from lawjax.domains import Space
 from lawjax.errors import UserError
-from lawjax.frontier.batches import descended
-from lawjax.frontier.config import FrontierConfig, checked_config
+from lawjax.frontier.config import Descent, FrontierConfig, Starts, checked_config
 from lawjax.frontier.finish import shrunk
-from lawjax.frontier.objective import Params, start_of_relaxation
-from lawjax.frontier.starts import RANK, Start, in_own_units
+from lawjax.frontier.objective import Start, Weights
+from lawjax.frontier.points import Points, standardised
+from lawjax.frontier.relaxation import centred_rows, relaxed, squared_norm, start_of_relaxation
+from lawjax.frontier.selection import selected
+from lawjax.frontier.shallow import Floats, Params
+from lawjax.frontier.starts import random_starts
 from lawjax.lipschitz import certify
 from lawjax.lipschitz.upper.proofs import least_proved
 from lawjax.lipschitz.verified import spectral_norm, up
 from lawjax.network import TwoLayer
-
-Array = Any
-
-_RATE = 0.3  # of the usual one: values go with the product of two matrices
-_START = 0.3  # standard deviation of the first entries, in units of the usual ones
 
 
 class ThreeLayer(NamedTuple):
@@ -48,15 +48,15 @@ class ThreeLayer(NamedTuple):
         outer: a two-layer network of dimension k' with ReLU.
     """
 
-    A: np.ndarray
-    u: np.ndarray
+    A: Float[np.ndarray, "inner d"]
+    u: Float[np.ndarray, " inner"]
     outer: TwoLayer
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         """f at points (n, d), shape (n,)."""
         return self.outer(np.maximum(x @ self.A.T + self.u, 0.0))
 
-    def gradient(self, x: np.ndarray) -> np.ndarray:
+    def gradient(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
         """The gradient at points (n, d), same shape."""
         before = x @ self.A.T + self.u
         return (self.outer.gradient(np.maximum(before, 0.0)) * (before > 0)) @ self.A
@@ -107,8 +107,100 @@ class DeepFrontier(NamedTuple):
     fitted: bool
 
 
+class DeepParams(NamedTuple):
+    """The weights of two hidden layers.
+
+    Attributes:
+        outer: of the network g; W is (k, k') and acts on values over sqrt(k'), so that its entries are of order one.
+        A: (k', d).
+        u: (k',).
+    """
+
+    outer: Params
+    A: Floats
+    u: Floats
+
+
+@dataclass(frozen=True)
+class TwoHiddenLayers:
+    """Networks of two hidden layers of ReLUs, and the bound above, as an objective of a search.
+
+    Attributes:
+        inner: k'.
+        squarings: of A'A, see `lawjax.frontier.relaxation.largest_eigenvalue`.
+    """
+
+    inner: int
+    squarings: int
+
+    def rate(self, tuning: Descent) -> float:
+        """Values go with the product of two matrices."""
+        return tuning.deep_rate
+
+    def drawn(self, key: PRNGKeyArray, number: int, k: int, dimension: int, tuning: Starts) -> Weights:
+        """Both matrices small and at random, and as many neurons of each sign."""
+        of_inner, of_outer, of_factor = jax.random.split(key, 3)
+        A = tuning.deep_scale * np.asarray(jax.random.normal(of_inner, (self.inner, dimension)))
+        W = tuning.deep_scale * np.asarray(jax.random.normal(of_outer, (k, self.inner)))
+        signs = np.where((np.arange(k) + number) % 2, 1.0, -1.0) / math.sqrt(k)
+        params = DeepParams(Params(W, np.zeros(k), np.ones(k), np.zeros(())), A, np.zeros(self.inner))
+        return Weights(params, signs, np.asarray(start_of_relaxation(of_factor, k, tuning.rank)))
+
+    def padded(self, params: DeepParams, k: int) -> DeepParams:
+        """With neurons of weight 0 up to width k."""
+        return params._replace(outer=params.outer.padded(k))
+
+    def unpadded(self, params: DeepParams, k: int) -> DeepParams:
+        """Without them."""
+        return params._replace(outer=params.outer.unpadded(k))
+
+    def outputs(self, params: DeepParams, signs: Float[Array, " k"], x: Float[Array, "n d"]) -> Float[Array, " n"]:
+        """f at the points."""
+        psi, outer = activations.get("relu"), params.outer
+        hidden = psi(x @ params.A.T + params.u[None, :]) / math.sqrt(self.inner)
+        return psi(hidden @ outer.W.T + outer.b[None, :]) @ (signs * outer.s) + outer.c
+
+    def squared_bound(
+        self,
+        params: DeepParams,
+        signs: Float[Array, " k"],
+        U: Float[Array, "rows r"],
+        radius: Float[Array, ""] | float,
+        around: Float[Array, " d"] | None = None,
+    ) -> tuple[Float[Array, ""], Float[Array, "rows r"]]:
+        """The relaxation of the outer network times ||A||_op^2: the first layer is no steeper than its matrix."""
+        outer = params.outer
+        alpha, beta = jnp.zeros_like(outer.b), jnp.ones_like(outer.b)
+        squared, U = relaxed(centred_rows((signs * outer.s)[:, None] * outer.W, alpha, beta), U)
+        return squared * squared_norm(jnp.asarray(params.A), self.squarings) / self.inner, U
+
+    def moved(self, updates: DeepParams) -> DeepParams:
+        """The sizes s stay one, as ReLU is homogeneous."""
+        outer = updates.outer
+        return updates._replace(outer=outer._replace(s=jnp.zeros_like(outer.s)))
+
+    def finished(self, params: DeepParams, start: Start, dataset: Dataset, config: FrontierConfig) -> ThreeLayer:
+        """The network of the points as given, of least size."""
+        points, outer = start.points, params.outer
+        A = params.A / points.length
+        u = params.u - A @ points.centre
+        first = points.form.given(TwoLayer(A, u, np.ones(len(u))))
+        A, u = first.W, first.b
+        hidden = Dataset(np.maximum(dataset.x @ A.T + u, 0.0), dataset.y)
+        network = TwoLayer(outer.W / math.sqrt(len(A)), outer.b, start.weights.signs * outer.s, outer.c)
+        return ThreeLayer(A, u, shrunk(network, hidden, config.epsilon))
+
+    def bound(self, network: ThreeLayer, config: FrontierConfig) -> float:
+        """The bound above."""
+        return network.bound()
+
+
 def search_deep(
-    dataset: Dataset, k: int, config: FrontierConfig | None = None, key: Array | None = None, inner: int | None = None
+    dataset: Dataset,
+    k: int,
+    config: FrontierConfig | None = None,
+    key: PRNGKeyArray | None = None,
+    inner: int | None = None,
 ) -> DeepFrontier:
     """Search for the smoothest network of two hidden layers that fits, by the bound above.
 
@@ -130,36 +222,19 @@ def search_deep(
         arguments.key(key)
     if config.activation != "relu" or not isinstance(config.domain, Space) or config.exact or config.starts < 1:
         raise UserError("Two hidden layers are searched for ReLU on R^d, epsilon > 0 and starts >= 1.")
-    config = dataclasses.replace(config, rate=_RATE * config.rate)
-    units = in_own_units(dataset, config)
-    key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32") if key is None else key, k)
-    starts = []
-    for i in range(config.starts):
-        of_inner, of_outer, of_factor = jax.random.split(jax.random.fold_in(key, i), 3)
-        A = _START * np.asarray(jax.random.normal(of_inner, (inner, len(units.centre))))
-        W = _START * np.asarray(jax.random.normal(of_outer, (k, inner)))
-        signs = np.where((np.arange(k) + i) % 2, 1.0, -1.0) / math.sqrt(k)
-        params = Params(W, np.zeros(k), np.ones(k), np.zeros(()), (A, np.zeros(inner)))
-        U = np.asarray(start_of_relaxation(of_factor, k, RANK))
-        starts.append(Start(i, *units, params, signs, U))
-    points = data.float64(dataset)
-    found = [_finished(params, start, points, config) for start, params in descended(starts, config)]
-    return min(found, key=lambda one: (not one.fitted, one.upper if one.fitted else one.loss))
+    key = jax.random.key(0, impl="threefry2x32") if key is None else key
+    points = standardised(dataset, config)
+    objective = TwoHiddenLayers(inner, config.descent.squarings)
+    starts = list(random_starts(0, points, k, key, objective, config))
+    [best] = selected(starts, [dataset], objective, config)
+    upper = float(np.nanmin(best.uppers)) if best.fitted else best.network.bound()
+    lower = _largest_gradient(best.network, data.float64(dataset), points)
+    return DeepFrontier(best.network, lower, upper, best.loss, best.fitted)
 
 
-def _finished(params: Params, start: Start, dataset: Dataset, config: FrontierConfig) -> DeepFrontier:
-    assert params.inner is not None
-    A = params.inner[0] / start.length
-    u = params.inner[1] - A @ start.centre
-    first = start.form.given(TwoLayer(A, u, np.ones(len(u))))
-    A, u = first.W, first.b
-    hidden = Dataset(np.maximum(dataset.x @ A.T + u, 0.0), dataset.y)
-    outer = TwoLayer(params.W / math.sqrt(len(A)), params.b, start.signs * params.s, params.c)
-    network = ThreeLayer(A, u, shrunk(outer, hidden, config.epsilon))
-    error = network(dataset.x) - dataset.y
-    normal = np.random.default_rng(0).standard_normal((1000, len(start.centre)))
-    around = start.form.given_points(start.centre + start.length / math.sqrt(len(start.centre)) * normal)
+def _largest_gradient(network: ThreeLayer, dataset: Dataset, points: Points) -> float:
+    """At the data and at 1000 Gaussian points of their size around their mean."""
+    normal = np.random.default_rng(0).standard_normal((1000, len(points.centre)))
+    around = points.form.given_points(points.centre + points.length / math.sqrt(len(points.centre)) * normal)
     gradients = network.gradient(np.concatenate([dataset.x, around]))
-    loss = float(np.mean(error**2))
-    fitted = loss <= config.epsilon and bool((error * dataset.y > -1.0).all())
-    return DeepFrontier(network, float(np.linalg.norm(gradients, axis=1).max()), network.bound(), loss, fitted)
+    return float(np.linalg.norm(gradients, axis=1).max())

@@ -3,22 +3,48 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import scipy.linalg
+from jaxtyping import Float
 
 from lawjax import arguments, data
 from lawjax.data import Dataset
 from lawjax.domains import check_single
+from lawjax.frontier.config import FrontierConfig, Newton
 from lawjax.network import TwoLayer
-
-Array = Any
+from lawjax.standard import StandardForm
 
 EXACT = 1e-6  # |f(x_i) - y_i| that counts as an exact fit
-_NEWTON_STEPS = 60
-_HALVINGS = 12  # of a Newton step that overshoots
-_CONVERGED = 1e-11
+_ROUNDING = 1e-5  # of the loss, left for rounding the weights to float32
+_USUAL = Newton()
+
+
+def finished(
+    network: TwoLayer, form: StandardForm, dataset: Dataset, config: FrontierConfig, *, biases: bool
+) -> TwoLayer:
+    """The network of the points as given, from one of their standard form, made to fit as asked for.
+
+    Args:
+        network: in float64.
+        form: the standard form.
+        dataset: in float64.
+        config: what is asked for.
+        biases: whether b and c may be other than 0.
+    """
+    if config.exact:
+        own = Dataset(form.points(dataset.x), dataset.y)
+        exact = form.given(interpolating(network, own, biases, config.newton))
+        return exact if fits(exact(dataset.x) - dataset.y, dataset, config) else form.given(network)
+    network = shrunk(form.given(network), dataset, config.epsilon * (1.0 - _ROUNDING), constant=biases)
+    return form.rounded(network, np.float32)
+
+
+def fits(error: Float[np.ndarray, " n"], dataset: Dataset, config: FrontierConfig) -> bool:
+    """Whether errors f(x_i) - y_i are as small as asked for."""
+    if config.exact:
+        return bool(np.abs(error).max() <= EXACT)
+    return bool(np.mean(error**2) <= config.epsilon and (error * dataset.y > -1.0).all())
 
 
 def shrunk(network: TwoLayer, dataset: Dataset, epsilon: float, constant: bool = True) -> TwoLayer:
@@ -46,7 +72,7 @@ def shrunk(network: TwoLayer, dataset: Dataset, epsilon: float, constant: bool =
     return TwoLayer(network.W, network.b, scale * network.a, c, network.activation)
 
 
-def interpolating(network: TwoLayer, dataset: Dataset, biases: bool = True) -> TwoLayer:
+def interpolating(network: TwoLayer, dataset: Dataset, biases: bool = True, tuning: Newton = _USUAL) -> TwoLayer:
     """The network after Newton's steps to f(x_i) = y_i, each the smallest relative change of the neurons.
 
     Where a kink lies at a point and stops them, the least relative change of a follows, and of c.
@@ -60,9 +86,11 @@ def interpolating(network: TwoLayer, dataset: Dataset, biases: bool = True) -> T
         network: in float64, near an exact fit.
         dataset: in float64, n points.
         biases: whether b and c may change, too.
+        tuning: how many steps.
     """
     check_single(network)
     arguments.flag("biases", biases)
+    arguments.instance("tuning", tuning, Newton, "such as Newton(steps=60)")
     x, y = data.float64(dataset)
     psi = network.activation
     inner = x @ x.T + float(biases)
@@ -70,8 +98,8 @@ def interpolating(network: TwoLayer, dataset: Dataset, biases: bool = True) -> T
     W, b, c = network.W, network.b, float(network.c)
     a = network.a
     residual = y - (psi(x @ W.T + b) @ a + c)
-    for _ in range(_NEWTON_STEPS):
-        if np.abs(residual).max() <= _CONVERGED:
+    for _ in range(tuning.steps):
+        if np.abs(residual).max() <= tuning.converged:
             break
         sizes = np.sum(W**2, axis=1) + b**2 / length
         sizes = sizes + 1e-3 * sizes.mean()
@@ -85,7 +113,7 @@ def interpolating(network: TwoLayer, dataset: Dataset, biases: bool = True) -> T
             break
         per_neuron = weighted * u[:, None]
         steps = (sizes[:, None] * (per_neuron.T @ x), sizes * per_neuron.sum(0) * biases, offset * float(u.sum()))
-        for halving in range(_HALVINGS):
+        for halving in range(tuning.halvings):
             share = 0.5**halving
             trial = W + share * steps[0], b + share * steps[1], c + share * steps[2]
             after = y - (psi(x @ trial[0].T + trial[1]) @ a + trial[2])
@@ -94,7 +122,7 @@ def interpolating(network: TwoLayer, dataset: Dataset, biases: bool = True) -> T
                 break
         else:
             break
-    if np.abs(residual).max() > _CONVERGED:  # kinks at points stop Newton's steps, but not a change of a alone
+    if np.abs(residual).max() > tuning.converged:  # kinks at points stop Newton's steps, but not a change of a alone
         hidden = psi(x @ W.T + b)
         columns = np.concatenate([hidden * a, np.full((len(x), 1), float(biases))], axis=1)
         change = scipy.linalg.lstsq(columns, residual, cond=1e-12, check_finite=False)[0]

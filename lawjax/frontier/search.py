@@ -13,24 +13,20 @@ upper bound on how smooth a network of width k can be, with proof; no search pro
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float, PRNGKeyArray
 
-from lawjax import arguments, data
+from lawjax import arguments
 from lawjax.data import Dataset
-from lawjax.frontier.batches import descended
 from lawjax.frontier.config import FrontierConfig, checked_config
-from lawjax.frontier.finish import EXACT, interpolating, shrunk
-from lawjax.frontier.starts import Problem, folded, starts_of
-from lawjax.lipschitz import Bracket, bracket, certify
+from lawjax.frontier.selection import selected
+from lawjax.frontier.shallow import objective_of
+from lawjax.frontier.starts import Problem, starts_of
+from lawjax.lipschitz import Bracket, bracket
 from lawjax.network import TwoLayer
-from lawjax.standard import StandardForm
-
-Array = Any
-
-_ROUNDING = 1e-5  # of the loss, left for rounding the weights to float32
 
 
 class Frontier(NamedTuple):
@@ -51,14 +47,14 @@ class Frontier(NamedTuple):
     loss: float
     fit_error: float
     fitted: bool
-    uppers: np.ndarray
+    uppers: Float[np.ndarray, " starts"]
 
 
 def search(
     dataset: Dataset,
     k: int,
     config: FrontierConfig | None = None,
-    key: Array | None = None,
+    key: PRNGKeyArray | None = None,
     initial: Sequence[TwoLayer] = (),
 ) -> Frontier:
     """Search for the network of k neurons that fits with the smallest certified Lipschitz constant.
@@ -94,40 +90,10 @@ def search_all(
     config = checked_config(config)
     for problem in arguments.sequence("problems", problems):
         arguments.instance("A problem", problem, Problem, "made by Problem(dataset, k, key)")
-    prepared = [start for i, problem in enumerate(problems) for start in starts_of(i, problem, config)]
-    datasets = [data.float64(problem.dataset) for problem in problems]
-    finished: list[list[TwoLayer]] = [[] for _ in problems]
-    for start, params in descended(prepared, config, on_steps):
-        network = folded(params, start, config)
-        finished[start.problem].append(_finished(network, start.form, datasets[start.problem], config))
-    return [_best(networks, dataset, config) for networks, dataset in zip(finished, datasets, strict=True)]
-
-
-def _best(finished: Sequence[TwoLayer], dataset: Dataset, config: FrontierConfig) -> Frontier:
-    """Certify every start, bracket the best."""
-    errors = [network.astype(np.float64)(dataset.x) - dataset.y for network in finished]
-    fits = [_fits(error, dataset, config) for error in errors]
-    uppers = np.array(
-        [certify(network, config.domain).bound if fit else np.nan for network, fit in zip(finished, fits, strict=True)]
-    )
-    best = int(np.nanargmin(uppers)) if any(fits) else int(np.argmin([np.mean(error**2) for error in errors]))
-    found = bracket(finished[best], config.domain)
-    loss, fit_error = float(np.mean(errors[best] ** 2)), float(np.abs(errors[best]).max())
-    return Frontier(finished[best], found, loss, fit_error, fits[best], uppers)
-
-
-def _finished(network: TwoLayer, form: StandardForm, dataset: Dataset, config: FrontierConfig) -> TwoLayer:
-    """The network of the points as given, from one of their standard form, made to fit as asked for."""
-    if config.exact:
-        own = Dataset(form.points(dataset.x), dataset.y)
-        exact = form.given(interpolating(network, own, biases=not config.quadratic))
-        return exact if _fits(exact(dataset.x) - dataset.y, dataset, config) else form.given(network)
-    epsilon = config.epsilon * (1.0 - _ROUNDING)
-    network = shrunk(form.given(network), dataset, epsilon, constant=not config.quadratic)
-    return form.rounded(network, np.float32)
-
-
-def _fits(error: np.ndarray, dataset: Dataset, config: FrontierConfig) -> bool:
-    if config.exact:
-        return bool(np.abs(error).max() <= EXACT)
-    return bool(np.mean(error**2) <= config.epsilon and (error * dataset.y > -1.0).all())
+    objective = objective_of(config)
+    starts = [start for i, problem in enumerate(problems) for start in starts_of(i, problem, objective, config)]
+    found = selected(starts, [problem.dataset for problem in problems], objective, config, on_steps)
+    return [
+        Frontier(one.network, bracket(one.network, config.domain), one.loss, one.fit_error, one.fitted, one.uppers)
+        for one in found
+    ]

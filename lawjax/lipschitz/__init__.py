@@ -3,10 +3,11 @@
 from lawjax.domains import Ball, Space, Sphere
 from lawjax.lipschitz.bracketing import Bracket, bracket, brackets
 from lawjax.lipschitz.lower.ascent import Ascent, ascend
+from lawjax.lipschitz.lower.effort import Search
 from lawjax.lipschitz.lower.exact import exact_circle, exact_space
-from lawjax.lipschitz.lower.pairs import KinkBound, PairBound, kink_bound, pair_bound
+from lawjax.lipschitz.lower.kinks import KinkBound, kink_bound
+from lawjax.lipschitz.lower.pairs import PairBound, pair_bound
 from lawjax.lipschitz.lower.proxy import RandomGradients, max_random_gradient
-from lawjax.lipschitz.lower.search import Search
 from lawjax.lipschitz.upper.polynomial import PolynomialBound, polynomial_bound
 from lawjax.lipschitz.upper.products import path_product, spectral_product
 from lawjax.lipschitz.upper.proofs import CellProof, DisjointCaps, FormProof, OverlappingCaps, Proof, SlopeProof

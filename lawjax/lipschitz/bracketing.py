@@ -17,10 +17,10 @@ from jaxtyping import Float
 from lawjax import arguments
 from lawjax.domains import Ball, Domain, Space, Sphere, as_domain, ball_of, check_network, sphere_of
 from lawjax.errors import UserError
+from lawjax.lipschitz.lower.effort import Search
 from lawjax.lipschitz.lower.evaluate import norm_at
-from lawjax.lipschitz.lower.patterns import Searched, prepare
-from lawjax.lipschitz.lower.problem import Problem
-from lawjax.lipschitz.lower.search import Search, witnesses
+from lawjax.lipschitz.lower.problem import Problem, Searched, prepare
+from lawjax.lipschitz.lower.search import witnesses
 from lawjax.lipschitz.scale import Scaled, scaled
 from lawjax.lipschitz.splitting import repeated, split_at_kinks
 from lawjax.lipschitz.upper.gradients import Gradients
@@ -118,7 +118,7 @@ def _searched(proved: dict[Domain, list[Proved]], search: Search) -> dict[Domain
     networks, ones = [own.gradients.network for own in widest], [_one_to_search(own.gradients) for own in widest]
     weights = [repeated(own.weights, one.network.n_neurons) for own, one in zip(widest, ones, strict=True)]
     prepared = {
-        tangential: [prepare(one.network, own, tangential) for one, own in zip(ones, weights, strict=True)]
+        tangential: [prepare(one.network, own, tangential, search) for one, own in zip(ones, weights, strict=True)]
         for tangential in {domain.tangential for domain in proved}
     }
     points: dict[Domain, list[np.ndarray]] = {}
@@ -138,7 +138,7 @@ def _searched(proved: dict[Domain, list[Proved]], search: Search) -> dict[Domain
         points[domain] = found
     with np.errstate(over="ignore", under="ignore"):
         return {
-            domain: [np.ldexp(point, -one.stretch) for one, point in zip(ones, points[domain], strict=True)]
+            domain: [np.ldexp(point, -one.point_exponent) for one, point in zip(ones, points[domain], strict=True)]
             for domain in proved
         }
 
@@ -146,7 +146,7 @@ def _searched(proved: dict[Domain, list[Proved]], search: Search) -> dict[Domain
 def _steepest(network: TwoLayer, one: Scaled, domain: Domain, points: Sequence[np.ndarray]) -> np.ndarray:
     """Of points in the units of the network of size one, that with the largest gradient; of equal ones the first."""
     with np.errstate(over="ignore", under="ignore"):
-        norms = [norm_at(network, np.ldexp(point, -one.stretch), domain) for point in points]
+        norms = [norm_at(network, np.ldexp(point, -one.point_exponent), domain) for point in points]
     return points[int(np.argmax(norms))]
 
 
@@ -171,11 +171,11 @@ def _problem(one: Scaled, searched: Searched, above: Proved, domain: Domain, asc
     if isinstance(proof, FormProof) and proof.domain != domain:
         proof = certify(network, domain)  # the points of polynomials come with their proofs
     with np.errstate(over="ignore", under="ignore"):
-        bound = float(np.ldexp(proof.bound, -one.unit))
+        bound = float(np.ldexp(proof.bound, -one.gradient_exponent))
         known = proof.points if isinstance(proof, FormProof) else None
-        known = None if known is None else np.ldexp(known, one.stretch)
-        ascended = float(np.ldexp(ascended, one.stretch))
-    return Problem(one, searched, domain.stretched(one.stretch), bound, ascended, known)
+        known = None if known is None else np.ldexp(known, one.point_exponent)
+        ascended = float(np.ldexp(ascended, one.point_exponent))
+    return Problem(one, searched, domain.stretched(one.point_exponent), bound, ascended, known)
 
 
 def _singles(networks: Any) -> list[TwoLayer]:

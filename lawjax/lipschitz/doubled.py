@@ -1,36 +1,38 @@
 """Sums and products in doubled precision, about 106 bits: a value is the sum of two floats, the second a rounding.
 
 The classical error-free transformations (Dekker 1971; Knuth), entry by entry on arrays. Entries must be far from
-overflow and underflow.
+overflow and underflow, in arrays with an axis at least: NumPy makes numbers of others.
 
->>> high, low = times(np.array(1.0 + 2.0**-30), np.array(1.0 + 2.0**-30))
->>> float(high), float(low) == 2.0**-60
+>>> high, low = times(np.array([1.0 + 2.0**-30]), np.array([1.0 + 2.0**-30]))
+>>> float(high[0]), float(low[0]) == 2.0**-60
 (1.0000000018626451, True)
 """
 
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
-Doubled = tuple[np.ndarray, np.ndarray]
+Entries = Float[np.ndarray, "..."]
+Doubled = tuple[Entries, Entries]
 _SPLIT = 2.0**27 + 1.0
 
 
-def plus(x: np.ndarray, y: np.ndarray) -> Doubled:
+def plus(x: Entries, y: Entries) -> Doubled:
     """x + y without error."""
     total = x + y
     of_y = total - x
     return total, (x - (total - of_y)) + (y - of_y)
 
 
-def times(x: np.ndarray, y: np.ndarray) -> Doubled:
+def times(x: Entries, y: Entries) -> Doubled:
     """Returns x y without error."""
     product = x * y
     (x1, x2), (y1, y2) = _halves(x), _halves(y)
     return product, ((x1 * y1 - product) + x1 * y2 + x2 * y1) + x2 * y2
 
 
-def _halves(x: np.ndarray) -> Doubled:
+def _halves(x: Entries) -> Doubled:
     shifted = _SPLIT * x
     high = shifted - (shifted - x)
     return high, x - high
@@ -48,7 +50,7 @@ def multiply(x: Doubled, y: Doubled) -> Doubled:
     return plus(high, low + (x[0] * y[1] + x[1] * y[0]))
 
 
-def dot(x: np.ndarray, y: np.ndarray) -> Doubled:
+def dot(x: Float[np.ndarray, "*m d"], y: Float[np.ndarray, "*m d"]) -> Doubled:
     """Inner products along the last axis, up to some d 2^-104 of sum |x_i y_i|."""
     products, errors = times(x, y)
     high, low = np.zeros(products.shape[:-1]), np.zeros(products.shape[:-1])
@@ -65,7 +67,7 @@ def root(x: Doubled) -> Doubled:
     return plus(first, (((x[0] - square) - of_square) + x[1]) / (2.0 * first))
 
 
-def weighted_sum(coefficients: Doubled, rows: np.ndarray) -> Doubled:
+def weighted_sum(coefficients: Doubled, rows: Float[np.ndarray, "k d"]) -> Doubled:
     """sum_l c_l w_l for doubled c (k,) and rows (k, d); up to some k 2^-104 of the sum of the terms' sizes."""
     high, low = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
     for first, second, row in zip(*coefficients, rows, strict=True):

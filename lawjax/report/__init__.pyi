@@ -1,6 +1,9 @@
 from . import fits as fits
+from . import markdown as markdown
 from . import plots as plots
+from .networks import network_name as network_name
+from .networks import write_network as write_network
 from .summary import changed as changed
 from .summary import fit_text as fit_text
+from .summary import run_table as run_table
 from .summary import write as write
-from .summary import write_network as write_network

@@ -23,14 +23,22 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 from lawjax import arguments
 from lawjax.errors import UserError
+from lawjax.report.intervals import (
+    NO_INTERVAL,
+    Interval,
+    check_resampling,
+    percentile,
+    times_drawn,
+    with_interval,
+)
+from lawjax.report.intervals import proportion as proportion
 
-Interval = tuple[float, float]
-NO_INTERVAL: Interval = (math.nan, math.nan)
+Points = Float[np.ndarray, " m"]
 
 # A resample has one distinct x, up to rounding, where its variance is this small a part of the squared range of all x.
 _FLAT = 1e-12
@@ -60,15 +68,15 @@ class AffineFit:
     n_groups: int
     level: float
 
-    def __call__(self, x: ArrayLike) -> NDArray[np.float64]:
+    def __call__(self, x: ArrayLike) -> Float[np.ndarray, "*shape"] | np.float64:
         """The line at x, of the shape of x."""
         return self.intercept + self.slope * np.asarray(x, dtype=np.float64)
 
     def __str__(self) -> str:
         """Slope and intercept with their intervals, in one line."""
         return (
-            f"slope {_with_interval(self.slope, self.slope_interval)}, "
-            f"intercept {_with_interval(self.intercept, self.intercept_interval)}, R^2 {self.r_squared:.3f}"
+            f"slope {with_interval(self.slope, self.slope_interval)}, "
+            f"intercept {with_interval(self.intercept, self.intercept_interval)}, R^2 {self.r_squared:.3f}"
         )
 
 
@@ -96,15 +104,20 @@ class PowerFit:
     n_groups: int
     level: float
 
-    def __call__(self, x: ArrayLike) -> NDArray[np.float64]:
+    def __call__(self, x: ArrayLike) -> Float[np.ndarray, "*shape"] | np.float64:
         """The law at x > 0, of the shape of x."""
         return self.constant * np.asarray(x, dtype=np.float64) ** self.exponent
+
+    @property
+    def exponent_text(self) -> str:
+        """The exponent with its interval."""
+        return with_interval(self.exponent, self.exponent_interval)
 
     def __str__(self) -> str:
         """Exponent and constant with their intervals, in one line."""
         return (
-            f"exponent {_with_interval(self.exponent, self.exponent_interval)}, "
-            f"constant {_with_interval(self.constant, self.constant_interval)}, R^2 {self.r_squared:.3f}"
+            f"exponent {self.exponent_text}, "
+            f"constant {with_interval(self.constant, self.constant_interval)}, R^2 {self.r_squared:.3f}"
         )
 
 
@@ -114,16 +127,12 @@ def _exp(value: float) -> float:
         return float(np.exp(value))
 
 
-def _with_interval(value: float, interval: Interval) -> str:
-    return f"{value:.3f}" if np.isnan(interval[0]) else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
-
-
 class _Lines(NamedTuple):
-    slope: NDArray[np.float64]
-    intercept: NDArray[np.float64]
+    slope: Float[np.ndarray, " r"]
+    intercept: Float[np.ndarray, " r"]
 
 
-def _points(x: ArrayLike, y: ArrayLike, groups: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray]:
+def _points(x: ArrayLike, y: ArrayLike, groups: ArrayLike) -> tuple[Points, Points, Int[np.ndarray, " m"]]:
     x, y = (arguments.numbers(f"{name} of a fit", values, (None,)) for name, values in (("x", x), ("y", y)))
     groups = _groups(groups)
     if not len(x) == len(y) == len(groups):
@@ -137,7 +146,7 @@ def _points(x: ArrayLike, y: ArrayLike, groups: ArrayLike) -> tuple[NDArray[np.f
     return x, y, groups
 
 
-def _groups(labels: ArrayLike) -> NDArray:
+def _groups(labels: ArrayLike) -> Int[np.ndarray, " m"]:
     """Labels as whole numbers from 0, equal ones for equal labels."""
     try:
         found = np.unique(np.asarray(labels), return_inverse=True)[1]
@@ -148,8 +157,8 @@ def _groups(labels: ArrayLike) -> NDArray:
     raise UserError(f"groups must be labels of one kind, one for each point, not {arguments.shown(labels)}.")
 
 
-def _lines(sums: NDArray[np.float64]) -> _Lines:
-    """Least-squares lines from rows (m, 5) of sums of (1, x, y, x^2, x y); nan where a row has one distinct x."""
+def _lines(sums: Float[np.ndarray, "r 5"]) -> _Lines:
+    """Least-squares lines from rows of sums of (1, x, y, x^2, x y); nan where a row has one distinct x."""
     count, sum_x, sum_y, sum_xx, sum_xy = sums.T
     mean_x, mean_y = sum_x / count, sum_y / count
     variance = sum_xx / count - mean_x**2
@@ -158,32 +167,38 @@ def _lines(sums: NDArray[np.float64]) -> _Lines:
     return _Lines(slope, mean_y - slope * mean_x)
 
 
-def _explained(residual: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+class _Units(NamedTuple):
+    """Points centred and scaled, so that the sums of squares keep their digits wherever the points lie."""
+
+    shift_x: float
+    shift_y: float
+    scale_x: float
+    scale_y: float
+
+    @classmethod
+    def of(cls, x: Points, y: Points) -> _Units:
+        scale_x, scale_y = float(np.ptp(x)), float(np.ptp(y)) or 1.0
+        if scale_x == 0:
+            raise UserError(
+                "A fit needs at least two distinct x, but all points share one: sweep more than one setting."
+            )
+        if math.isinf(scale_y / scale_x):
+            raise UserError(
+                f"x varies by {scale_x:.3g} and y by {scale_y:.3g}: rescale them, the slope is beyond float64."
+            )
+        return cls(x.mean(), y.mean(), scale_x, scale_y)
+
+    def undone(self, lines: _Lines) -> _Lines:
+        slope = lines.slope * (self.scale_y / self.scale_x)
+        return _Lines(slope, self.shift_y + self.scale_y * lines.intercept - slope * self.shift_x)
+
+
+def _explained(residual: Points, y: Points) -> float:
     """The share of the variance of y that is not left in the residual; nan where y is constant."""
     if np.ptp(y) == 0:
         return math.nan
     around = y - y.mean()
     return 1.0 - float(residual @ residual) / float(around @ around)
-
-
-def _interval(samples: NDArray[np.float64], level: float) -> Interval:
-    samples = samples[np.isfinite(samples)]
-    if len(samples) == 0:
-        return NO_INTERVAL
-    low, high = np.quantile(samples, [0.5 - level / 2, 0.5 + level / 2])
-    return float(low), float(high)
-
-
-def _check_resampling(n_resamples: int, level: float, rng_seed: int) -> None:
-    arguments.share("The level of an interval", level)
-    arguments.whole("The number of resamples", n_resamples)
-    arguments.whole("rng_seed", rng_seed, 0)
-
-
-def _times_drawn(n_groups: int, n_resamples: int, rng_seed: int) -> NDArray[np.float64]:
-    """(n_resamples, n_groups): how often each group is drawn in each resample."""
-    rng = np.random.default_rng(rng_seed)
-    return rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n_resamples).astype(np.float64)
 
 
 def affine(
@@ -217,42 +232,26 @@ def affine(
         UserError: no points, shapes that differ, numbers that are not finite, fewer than two distinct x, `level` or
             `n_resamples` out of range.
     """
-    _check_resampling(n_resamples, level, rng_seed)
+    check_resampling(n_resamples, level, rng_seed)
     x, y, index = _points(x, y, groups)
     n_groups = int(index.max()) + 1
-
-    # Centred and scaled, so that the sums of squares keep their digits wherever the points lie.
-    shift_x, shift_y = x.mean(), y.mean()
-    scale_x = float(np.ptp(x))
-    if scale_x == 0:
-        raise UserError("A fit needs at least two distinct x, but all points share one: sweep more than one setting.")
-    scale_y = float(np.ptp(y)) or 1.0
-    if math.isinf(scale_y / scale_x):
-        raise UserError(f"x varies by {scale_x:.3g} and y by {scale_y:.3g}: rescale them, the slope is beyond float64.")
-    u, v = (x - shift_x) / scale_x, (y - shift_y) / scale_y
+    units = _Units.of(x, y)
+    u, v = (x - units.shift_x) / units.scale_x, (y - units.shift_y) / units.scale_y
     rows = (np.ones_like(u), u, v, u * u, u * v)
     sums = np.stack([np.bincount(index, weights=row, minlength=n_groups) for row in rows], axis=1)
-
-    def unscaled(lines: _Lines) -> _Lines:
-        slope = lines.slope * (scale_y / scale_x)
-        return _Lines(slope, shift_y + scale_y * lines.intercept - slope * shift_x)
-
     scaled = _lines(sums.sum(axis=0, keepdims=True))
-    best = unscaled(scaled)
-    residual = v - scaled.intercept[0] - scaled.slope[0] * u
-    r_squared = _explained(residual, v)
-
+    best = units.undone(scaled)
     slope_interval, intercept_interval = NO_INTERVAL, NO_INTERVAL
     if n_groups > 1:
-        resampled = unscaled(_lines(_times_drawn(n_groups, n_resamples, rng_seed) @ sums))
-        slope_interval = _interval(resampled.slope, level)
-        intercept_interval = _interval(resampled.intercept, level)
+        resampled = units.undone(_lines(times_drawn(n_groups, n_resamples, rng_seed) @ sums))
+        slope_interval = percentile(resampled.slope, level)
+        intercept_interval = percentile(resampled.intercept, level)
     return AffineFit(
         slope=float(best.slope[0]),
         intercept=float(best.intercept[0]),
         slope_interval=slope_interval,
         intercept_interval=intercept_interval,
-        r_squared=r_squared,
+        r_squared=_explained(v - scaled.intercept[0] - scaled.slope[0] * u, v),
         n_points=len(x),
         n_groups=n_groups,
         level=level,
@@ -314,7 +313,7 @@ class MonomialFit:
     r_squared: float
 
     def __str__(self) -> str:
-        powers = (f"{name}^{_with_interval(value, self.intervals[name])}" for name, value in self.exponents.items())
+        powers = (f"{name}^{with_interval(value, self.intervals[name])}" for name, value in self.exponents.items())
         return f"{self.constant:.3g} {' '.join(powers)}, R^2 {self.r_squared:.3f}"
 
 
@@ -339,12 +338,11 @@ def monomial(
     Raises:
         UserError: what `affine` refuses, numbers that are not positive, factors that cannot be told apart.
     """
-    _check_resampling(n_resamples, level, rng_seed)
+    check_resampling(n_resamples, level, rng_seed)
     if not isinstance(factors, Mapping):
         raise UserError(f"factors must be a dict of arrays by name, not {arguments.shown(factors)}.")
     columns = [_points(x, y, groups)[0] for x in factors.values()]
     _, y, index = _points(y, y, groups)
-    n_groups = int(index.max()) + 1
     if not columns or min(column.min() for column in (*columns, y)) <= 0:
         raise UserError("A monomial fit needs at least one factor, and positive factors and y.")
     logs = np.stack([np.ones_like(y), *(np.log(column) for column in columns)], axis=1)
@@ -354,33 +352,26 @@ def monomial(
             f"The factors {', '.join(factors)} do not vary independently in these points: fit fewer of them."
         )
     best, *_ = np.linalg.lstsq(logs, log_y, rcond=None)
-    residual = log_y - logs @ best
-    members = [index == label for label in range(n_groups)]
-    grams = np.stack([logs[own].T @ logs[own] for own in members])
-    moments = np.stack([logs[own].T @ log_y[own] for own in members])
     intervals = dict.fromkeys(factors, NO_INTERVAL)
-    if n_groups > 1:
-        drawn = _times_drawn(n_groups, n_resamples, rng_seed)
-        gram, moment = np.einsum("rg,gij->rij", drawn, grams), drawn @ moments
-        solvable = np.linalg.matrix_rank(gram) == logs.shape[1]
-        solved = np.linalg.solve(gram[solvable], moment[solvable][:, :, None])[:, :, 0]
-        intervals = {name: _interval(solved[:, j + 1], level) for j, name in enumerate(factors)}
+    if index.max() > 0:
+        solved = _resampled_planes(logs, log_y, index, n_resamples, rng_seed)
+        intervals = {name: percentile(solved[:, j + 1], level) for j, name in enumerate(factors)}
     return MonomialFit(
         exponents={name: float(best[j + 1]) for j, name in enumerate(factors)},
         intervals=intervals,
         constant=_exp(best[0]),
-        r_squared=_explained(residual, log_y),
+        r_squared=_explained(log_y - logs @ best, log_y),
     )
 
 
-def proportion(successes: int, trials: int, level: float = 0.95) -> tuple[float, float, float]:
-    """successes / trials with its Wilson interval: (share, low, high).
-
-    Raises:
-        UserError: no trials, or more successes than trials.
-    """
-    arguments.share("The level of an interval", level)
-    arguments.whole("trials", trials)
-    arguments.whole("successes", successes, 0, trials)
-    interval = scipy.stats.binomtest(successes, trials).proportion_ci(level, method="wilson")
-    return successes / trials, float(interval.low), float(interval.high)
+def _resampled_planes(
+    logs: Float[np.ndarray, "m p"], log_y: Points, index: Int[np.ndarray, " m"], n_resamples: int, rng_seed: int
+) -> Float[np.ndarray, "r p"]:
+    """The least-squares planes of the resamples that have one."""
+    members = [index == label for label in range(int(index.max()) + 1)]
+    grams = np.stack([logs[own].T @ logs[own] for own in members])
+    moments = np.stack([logs[own].T @ log_y[own] for own in members])
+    drawn = times_drawn(len(members), n_resamples, rng_seed)
+    gram, moment = np.einsum("rg,gij->rij", drawn, grams), drawn @ moments
+    solvable = np.linalg.matrix_rank(gram) == logs.shape[1]
+    return np.linalg.solve(gram[solvable], moment[solvable][:, :, None])[:, :, 0]

@@ -1,41 +1,24 @@
-"""What an experiment leaves in its run directory: networks with their certificates, figures, one table, a summary."""
+"""What an experiment reads from its run directory and leaves there: one table, figures, a summary."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from lawjax import files
-from lawjax.errors import UserError
+from lawjax.errors import Incomplete, UserError
+from lawjax.sweep.jobs import job_table
 from lawjax.sweep.paths import RunPaths
 from lawjax.sweep.store import Store, write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-class _Network(Protocol):
-    def save(self, path: str | Path) -> None: ...
-
-
-def write_network(folder: Path, name: str, network: _Network, certificate: dict[str, Any]) -> None:
-    """Write a network and what proves its bound as NAME.npz and NAME.json, which `lawjax check FOLDER` pairs.
-
-    Raises:
-        UserError: they cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with files.being_written(folder / f"{name}.npz", overwrite=True) as written:
-            network.save(written)
-    except OSError as error:
-        raise UserError(f"{folder / name}.npz cannot be written ({error.strerror or error}).") from None
-    files.write_text(folder / f"{name}.json", json.dumps(certificate) + "\n", overwrite=True)
 
 
 def fit_text(fit: Callable[..., Any], *data: Any) -> str:
@@ -68,23 +51,63 @@ def changed(out: Path, usual: Any, drawn: Collection[str]) -> str:
     return changed_text(f"{name.replace('_', ' ')} {value_text(stored[name])}" for name in differing)
 
 
-def write(out: Path, table: pl.DataFrame, figures: Mapping[str, Figure], summary: str) -> None:
-    """Write figures/NAME.{png,pdf}, table.parquet and summary.md, and print the summary.
+def run_table(out: Path, by: Sequence[str] | None = None) -> pl.DataFrame:
+    """The table of a run so far; of a folder that kept nothing but its table, that one.
+
+    Args:
+        out: the run directory, or what is kept of one, such as a folder of `results/`.
+        by: the columns by which the rows of jobs are sorted; None for a sweep, whose rows have an order.
+
+    Raises:
+        UserError: it is no run directory, has no rows of jobs, or they cannot be read.
+    """
+    store = Store(out)
+    store.read_config()
+    if store.paths.table.exists() and not store.paths.results.exists():
+        return store.whole_table()
+    return store.table() if by is None else job_table(out, by)
+
+
+def write(
+    out: Path, table: pl.DataFrame, figures: Mapping[str, Callable[[], Figure]], summary: Callable[[], str]
+) -> None:
+    """Write table.parquet, figures/NAME.{png,pdf} and summary.md, and print the summary: whatever can be made.
 
     Args:
         out: the run directory.
         table: of the run.
-        figures: by the names of their files.
-        summary: Markdown.
+        figures: by the names of their files, what draws them.
+        summary: what words it, in Markdown.
 
     Raises:
         UserError: something cannot be written.
+        Incomplete: a figure or the summary cannot be made of this table; everything else is written.
     """
     from lawjax.report import plots
 
     paths = RunPaths(out)
-    for name, figure in figures.items():
-        plots.save(figure, paths.figures / f"{name}.png")
     write_table(paths.table, table)
-    files.write_text(paths.summary, summary, overwrite=True)
-    print(summary)
+    missing: list[str] = []
+    broken: list[Exception] = []
+    for name, draw in figures.items():
+        with _kept_going(f"The figure {name}", missing, broken):
+            plots.save(draw(), paths.figures / f"{name}.png")
+    with _kept_going("The summary", missing, broken):
+        text = summary()
+        files.write_text(paths.summary, text, overwrite=True)
+        print(text)
+    if broken:
+        raise broken[0]
+    if missing:
+        raise Incomplete(" ".join(missing))
+
+
+@contextlib.contextmanager
+def _kept_going(what: str, missing: list[str], broken: list[Exception]) -> Iterator[None]:
+    """Whatever is raised within is kept: a sentence on what the table cannot show, and what is no user's mistake."""
+    try:
+        yield
+    except UserError as error:
+        missing.append(f"{what} cannot be made: {error}")
+    except Exception as error:
+        broken.append(error)

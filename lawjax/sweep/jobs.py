@@ -5,10 +5,11 @@ For experiments whose networks are built and not trained; trained ones are packe
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import polars as pl
 from tqdm import tqdm
@@ -17,14 +18,19 @@ from lawjax import files, keys
 from lawjax.errors import Stopped, UserError
 from lawjax.sweep.store import Store
 
-Job = Mapping[str, str | int]
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Job = TypeVar("Job", bound=_Dataclass)
 
 
 def run_jobs(
     root: str | Path,
     config: Mapping[str, Any],
     jobs: Sequence[Job],
-    measure: Callable[..., Mapping[str, Any] | list[dict[str, Any]]],
+    measure: Callable[[Job], Mapping[str, Any] | list[dict[str, Any]]],
     shard: tuple[int, int] = (1, 1),
     *,
     progress: bool = True,
@@ -34,9 +40,9 @@ def run_jobs(
     Args:
         root: the run directory.
         config: what the run is; another one in the same directory is refused.
-        jobs: arguments by name, which also name the rows' file and stand in the rows.
-        measure: from a job's arguments to the rest of its row: numbers, words, None; or to a list of such rests, for a
-            job that makes several rows at once.
+        jobs: dataclasses whose fields, words and whole numbers, name the rows' file and stand in the rows.
+        measure: from a job to the rest of its row: numbers, words, None; or to a list of such rests, for a job that
+            makes several rows at once.
         shard: (i, N), to do every N-th job alone.
         progress: whether to show a progress bar.
 
@@ -50,15 +56,16 @@ def run_jobs(
         with tqdm(total=len(left), unit=" jobs", disable=not progress or not left) as bar:
             for job in left:
                 measured = _measured(measure, job, store)
-                rows = [{**job, **rest} for rest in (measured if isinstance(measured, list) else [measured])]
+                rests = measured if isinstance(measured, list) else [measured]
+                rows = [{**dataclasses.asdict(job), **rest} for rest in rests]
                 files.write_text(store.paths.row(_name(job)), json.dumps(rows) + "\n", overwrite=True)
                 bar.update()
 
 
-def _measured(measure: Callable[..., Any], job: Job, store: Store) -> Any:
+def _measured(measure: Callable[[Job], Any], job: Job, store: Store) -> Any:
     try:
         with keys.settled(x64=False):
-            return measure(**job)
+            return measure(job)
     except KeyboardInterrupt:
         if store.paths.rows():
             raise Stopped from None
@@ -95,5 +102,5 @@ def job_rows(store: Store) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _name(job: Job) -> str:
-    return "-".join(str(value).replace(" ", "_") for value in job.values())
+def _name(job: _Dataclass) -> str:
+    return "-".join(str(value).replace(" ", "_") for value in dataclasses.astuple(job))

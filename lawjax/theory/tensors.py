@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Integer, PRNGKeyArray
+from numpy.typing import ArrayLike
 
 from lawjax import activations, arguments, data
 from lawjax.data import Dataset
@@ -29,8 +31,6 @@ from lawjax.keys import GENERATOR
 from lawjax.lipschitz import verified
 from lawjax.lipschitz.upper.polynomial import polynomial_bound
 from lawjax.network import TwoLayer
-
-Array = Any
 
 _MOST_ENTRIES = 10**7  # of a tensor written out
 _BLOCK_ENTRIES = 2**22
@@ -51,10 +51,10 @@ class OperatorNorm(NamedTuple):
 
     lower: float
     upper: float
-    witness: np.ndarray
+    witness: Float[np.ndarray, " d"]
 
 
-def power_form(directions: Array, coefficients: Array, order: int) -> TwoLayer:
+def power_form(directions: ArrayLike, coefficients: ArrayLike, order: int) -> TwoLayer:
     """The form F(x) = sum_l c_l (w_l . x)^p.
 
     Args:
@@ -87,7 +87,7 @@ def order_of(form: TwoLayer) -> int:
     return int(order)
 
 
-def dense(form: TwoLayer) -> np.ndarray:
+def dense(form: TwoLayer) -> Float[np.ndarray, "*d"]:
     """T with its d^p entries, for small ones.
 
     Raises:
@@ -108,7 +108,7 @@ def dense(form: TwoLayer) -> np.ndarray:
     return total
 
 
-def decompose(T: Array) -> TwoLayer:
+def decompose(T: ArrayLike) -> TwoLayer:
     """Lemma 2: a tensor (d, ..., d) of order p, as a form, is a sum of at most 2^(p-1) d^(p-1) terms xi_l (w_l . x)^p.
 
     For each (i_1, ..., i_(p-1)) the last axis v = T[i_1, ..., i_(p-1), :] gives, by polarisation,
@@ -128,10 +128,10 @@ def decompose(T: Array) -> TwoLayer:
     last = T.reshape(-1, d)
     used = last.any(1)
     places, last = places[used], last[used]
-    units = np.eye(d)[places]  # (terms, p - 1, d)
+    basis = np.eye(d)[places]  # (terms, p - 1, d)
     W, xi = [np.zeros((0, d))], [np.zeros(0)]
     for signs in itertools.product((1.0, -1.0), repeat=p - 1):
-        W.append((np.array(signs)[:, None] * units).sum(1) + last)
+        W.append((np.array(signs)[:, None] * basis).sum(1) + last)
         xi.append(np.full(len(last), math.prod(signs)))
     scale = float(math.factorial(p) * 2 ** (p - 1)) ** (-1.0 / p)
     if not used.any():
@@ -139,7 +139,7 @@ def decompose(T: Array) -> TwoLayer:
     return power_form(scale * np.concatenate(W), np.concatenate(xi), p)
 
 
-def operator_norm(form: TwoLayer, key: Array | None = None, starts: int = 32, steps: int = 300) -> OperatorNorm:
+def operator_norm(form: TwoLayer, key: PRNGKeyArray | None = None, starts: int = 32, steps: int = 300) -> OperatorNorm:
     """||T||_op from below by the shifted symmetric higher-order power method, from above by flattenings.
 
     A step x <- (T[x^(p-1), .] + alpha x) / length costs O(m d) for each start; alpha adapts so that |F| never falls
@@ -207,7 +207,7 @@ def _values(form: TwoLayer, points: np.ndarray) -> np.ndarray:
 def _power_method(W: Array, a: Array, starts: Array, order: int, steps: int) -> Array:
     """Where the starts (s, d) lead, one half uphill and one half downhill where p is even."""
 
-    def unit(x: Array) -> Array:
+    def normalised(x: Array) -> Array:
         return x / jnp.linalg.norm(x, axis=1, keepdims=True)
 
     def look(x: Array, signs: Array) -> tuple[Array, Array]:
@@ -216,9 +216,9 @@ def _power_method(W: Array, a: Array, starts: Array, order: int, steps: int) -> 
         lower = signs[:, None] * a[None, :] * u ** (order - 1)
         return (lower * u).sum(1), lower @ W
 
-    def step(_: int, carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+    def step(_: Integer[Array, ""], carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         x, value, gradient, shift = carry
-        ahead = unit(gradient + shift[:, None] * x)
+        ahead = normalised(gradient + shift[:, None] * x)
         value_ahead, gradient_ahead = look(ahead, signs)
         better = value_ahead >= value
         size = jnp.linalg.norm(gradient, axis=1)
@@ -243,7 +243,7 @@ def _power_method(W: Array, a: Array, starts: Array, order: int, steps: int) -> 
         state, _, done, count = carry
         return jax.lax.fori_loop(0, count, step, state), state[1], done + count, count
 
-    x = unit(starts)
+    x = normalised(starts)
     value, gradient = look(x, signs)
     state = (x, value, gradient, jnp.zeros_like(value))
     count = jnp.int32(min(steps, _STEPS_BETWEEN_LOOKS))
@@ -348,7 +348,7 @@ def lipschitz_bound(form: TwoLayer) -> float:
     return polynomial_bound(form.astype(np.float64), "sphere", ascents=False).upper
 
 
-def lemma4_ratio(dataset: Dataset, points: Array, order: int) -> np.ndarray:
+def lemma4_ratio(dataset: Dataset, points: ArrayLike, order: int) -> Float[np.ndarray, " m"]:
     """|sum_i y_i (x_i . z)^p| / sqrt(n / d^p) at unit points z (m, d): Lemma 4 bounds it by C_p sqrt(tau) w.h.p.
 
     At p = 2 its root mean square is sqrt(3), as E (x . z)^4 = 3 / d^2 up to terms in 1/d, and sqrt(2) where as many

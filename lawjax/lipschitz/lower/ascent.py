@@ -12,26 +12,25 @@ is the exact gradient norm at the best point passed.
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from numpy.typing import ArrayLike
 
 from lawjax import arguments
+from lawjax.activations import Activation
 from lawjax.domains import Sphere
 from lawjax.errors import UserError
-from lawjax.lipschitz.lower.proxy import as_single_network, check_dimension, normal_points, norms
+from lawjax.lipschitz.lower.effort import Annealing
+from lawjax.lipschitz.lower.proxy import Scalar, as_single_network, check_dimension, normal_points, norms
 from lawjax.lipschitz.splitting import split_at_kinks
 from lawjax.network import TwoLayer
 
-Array = Any
-
-SHARPNESS = (2.0, 200.0)  # beta at the first and the last step, in units of a pre-activation's typical size
-STEP_LENGTH = (0.3, 0.03)  # at the first and the last step, on the unit sphere
-MOMENTUM = 0.8
-_NUDGE = 1e-3  # relative size of the random part in the starts along neurons
-_KINK_MARGIN = 8.0  # in units of rounding of a pre-activation
+_USUAL = Annealing()
+_KINK_MARGIN = 8.0  # roundings of a pre-activation within which its sign is not sure
 
 
 class Ascent(NamedTuple):
@@ -42,11 +41,11 @@ class Ascent(NamedTuple):
         witness: (d,), a point of the sphere.
     """
 
-    value: Array
-    witness: Array
+    value: Float[Array, ""]
+    witness: Float[Array, " d"]
 
 
-def _unit(rows: Array) -> Array:
+def _normalised(rows: Float[Array, "m d"]) -> Float[Array, "m d"]:
     """Rows of length one; zero rows stay zero. Scaled first, since the squares of smoothed slopes can underflow."""
     largest = jnp.abs(rows).max(axis=1, keepdims=True)
     rows = rows / jnp.where(largest > 0, largest, jnp.ones_like(largest))
@@ -54,12 +53,14 @@ def _unit(rows: Array) -> Array:
     return rows / jnp.where(lengths > 0, lengths, jnp.ones_like(lengths))
 
 
-def _tangential(rows: Array, points: Array) -> Array:
-    """(I - x x^T) g for every row g and its unit point x."""
+def _tangential(rows: Float[Array, "m d"], points: Float[Array, "m d"]) -> Float[Array, "m d"]:
+    """(I - x x^T) g for every row g and its point x of length one."""
     return rows - (rows * points).sum(1, keepdims=True) * points
 
 
-def _starts(network: TwoLayer, key: Array, n_starts: int, dimension: Any) -> Array:
+def _starts(
+    network: TwoLayer, key: PRNGKeyArray, n_starts: int, dimension: Scalar, nudge: float
+) -> Float[Array, "m d"]:
     """(n_starts, d): random points, up to a quarter of them along +-w_l for the strongest neurons.
 
     The directions are nudged at random: exactly along a neuron others may sit on their kink, where f has no gradient.
@@ -69,7 +70,7 @@ def _starts(network: TwoLayer, key: Array, n_starts: int, dimension: Any) -> Arr
     draws = draws * jax.lax.rsqrt(jnp.asarray(dimension, network.W.dtype))
     n_strongest = min(n_starts // 8, network.n_neurons)
     if n_strongest == 0:
-        return _unit(draws)
+        return _normalised(draws)
     row_norms = norms(network.W)
     strength, strongest = jax.lax.top_k(jnp.abs(network.a) * row_norms, n_strongest)
     # a neuron without strength, padding among them, leaves its two places to their random parts
@@ -78,95 +79,136 @@ def _starts(network: TwoLayer, key: Array, n_starts: int, dimension: Any) -> Arr
     along = jnp.stack([directions, -directions], axis=1).reshape(2 * n_strongest, d)
     along = jnp.pad(along, [(0, n_starts - 2 * n_strongest), (0, 0)])
     is_along = jnp.pad(jnp.repeat(strength > 0, 2), (0, n_starts - 2 * n_strongest))
-    return _unit(along + jnp.where(is_along, _NUDGE, 1.0).astype(draws.dtype)[:, None] * draws)
+    return _normalised(along + jnp.where(is_along, nudge, 1.0).astype(draws.dtype)[:, None] * draws)
 
 
-def _geometric(ends: tuple[float, float], fraction: Array) -> Array:
+def _geometric(ends: tuple[float, float], fraction: Float[Array, ""]) -> Float[Array, ""]:
     first, last = ends
     return first * (last / first) ** fraction
 
 
-@functools.partial(jax.jit, static_argnames=("n_starts", "steps"))
-def _ascend(
-    network: TwoLayer,
-    key: Array,
-    sphere: Sphere,
-    extra_starts: Array | None,
-    n_starts: int,
-    steps: int,
-    dimension: Any,
-) -> Ascent:
-    psi = network.activation
-    W, b, a = network.W, network.b, network.a
-    radius = jnp.asarray(sphere.radius, W.dtype)
-    points = _starts(network, key, n_starts, dimension)
-    if extra_starts is not None:
-        points = jnp.concatenate([points, _unit(extra_starts)])
+class _Objective(NamedTuple):
+    """The squared gradient norm on a sphere with smoothed slopes, and the exact norms beside it.
 
-    row_norms = norms(W)
-    strength = jnp.abs(a) * row_norms
-    counts = strength > 0
-    # An objective of order one: its squares must not overflow. Directions are all that the steps take from it.
-    strongest = strength.max()
-    objective_a = a / jnp.where(strongest > 0, strongest, jnp.ones_like(strongest))
-    # One scale per neuron, so that (w, b, a) -> (cw, cb, a/c) changes nothing and no neuron depends on another.
-    typical = radius * row_norms * jax.lax.rsqrt(jnp.asarray(dimension, W.dtype))
-    scale = norms(jnp.stack([typical, b], axis=1))
-    inverse_scale = 1.0 / jnp.where(counts, scale, jnp.ones_like(scale))
-    has_kinks = psi.has_kink
-    margin = _KINK_MARGIN * jnp.finfo(W.dtype).eps * (radius * row_norms + jnp.abs(b))
+    Attributes:
+        network: f.
+        sphere: where.
+        radius: of the sphere, in the network's precision.
+        read_out: (k,), a over the strongest |a_l| ||w_l||: squares must not overflow, and steps take only directions.
+        inverse_scale: (k,), one scale per neuron, so that (w, b, a) -> (cw, cb, a/c) changes nothing and no neuron
+            depends on another.
+        counts: (k,), which neurons have any strength.
+        margin: (k,), rounding of pre-activations.
+    """
 
-    def smoothed_slope(pre_activations: Array, sharpness: Array) -> Array:
-        if not has_kinks or psi.slope_interval is None:
+    network: TwoLayer
+    sphere: Sphere
+    radius: Float[Array, ""]
+    read_out: Float[Array, " k"]
+    inverse_scale: Float[Array, " k"]
+    counts: Bool[Array, " k"]
+    margin: Float[Array, " k"]
+
+    @classmethod
+    def of(cls, network: TwoLayer, sphere: Sphere, dimension: Scalar) -> _Objective:
+        """What all steps share."""
+        W, b, a = network.W, network.b, network.a
+        radius = jnp.asarray(sphere.radius, W.dtype)
+        row_norms = norms(W)
+        strength = jnp.abs(a) * row_norms
+        counts = strength > 0
+        strongest = strength.max()
+        read_out = a / jnp.where(strongest > 0, strongest, jnp.ones_like(strongest))
+        typical = radius * row_norms * jax.lax.rsqrt(jnp.asarray(dimension, W.dtype))
+        scale = norms(jnp.stack([typical, b], axis=1))
+        inverse_scale = 1.0 / jnp.where(counts, scale, jnp.ones_like(scale))
+        margin = _KINK_MARGIN * jnp.finfo(W.dtype).eps * (radius * row_norms + jnp.abs(b))
+        return cls(network, sphere, radius, read_out, inverse_scale, counts, margin)
+
+    @property
+    def psi(self) -> Activation:
+        """The activation."""
+        return self.network.activation
+
+    def _slopes(self, pre_activations: Float[Array, "m k"], sharpness: Float[Array, ""]) -> Float[Array, "m k"]:
+        """Those of psi, smoothed where they jump."""
+        psi = self.psi
+        if not psi.has_kink or psi.slope_interval is None:
             return psi.slope(pre_activations)
         low, high = psi.slope_interval
-        return low + (high - low) * jax.nn.sigmoid(sharpness * inverse_scale[None, :] * pre_activations)
+        return low + (high - low) * jax.nn.sigmoid(sharpness * self.inverse_scale[None, :] * pre_activations)
 
-    def rows_of(slopes: Array, coefficients: Array, points: Array) -> Array:
-        gradients = (slopes * coefficients[None, :]) @ W
-        return _tangential(gradients, points) if sphere.tangential else gradients
+    def _gradients(
+        self, slopes: Float[Array, "m k"], read_out: Float[Array, " k"], points: Float[Array, "m d"]
+    ) -> Float[Array, "m d"]:
+        gradients = (slopes * read_out[None, :]) @ self.network.W
+        return _tangential(gradients, points) if self.sphere.tangential else gradients
 
-    def objective(points: Array, sharpness: Array) -> tuple[Array, Array]:
-        pre_activations = radius * (points @ W.T) + b[None, :]
-        gradients = rows_of(smoothed_slope(pre_activations, sharpness), objective_a, points)
+    def value(
+        self, points: Float[Array, "m d"], sharpness: Float[Array, ""]
+    ) -> tuple[Float[Array, ""], Float[Array, "m k"]]:
+        """Half the sum of all squares, and the pre-activations."""
+        pre_activations = self.radius * (points @ self.network.W.T) + self.network.b[None, :]
+        gradients = self._gradients(self._slopes(pre_activations, sharpness), self.read_out, points)
         return 0.5 * (gradients**2).sum(), pre_activations
 
-    def exact_norms(points: Array, pre_activations: Array) -> Array:
-        found = norms(rows_of(psi.slope(pre_activations), a, points))
-        if not has_kinks:
+    def exact_norms(self, points: Float[Array, "m d"], pre_activations: Float[Array, "m k"]) -> Float[Array, " m"]:
+        """The gradient norms, 0 within rounding of a kink: the slopes read off there need not occur together."""
+        found = norms(self._gradients(self.psi.slope(pre_activations), self.network.a, points))
+        if not self.psi.has_kink:
             return found
-        # Within rounding of a kink the slopes read off need not occur together anywhere: such a point proves nothing.
-        on_kink = ((jnp.abs(pre_activations) <= margin[None, :]) & counts[None, :]).any(axis=1)
+        on_kink = ((jnp.abs(pre_activations) <= self.margin[None, :]) & self.counts[None, :]).any(axis=1)
         return jnp.where(on_kink, jnp.zeros_like(found), found)
+
+
+@functools.partial(jax.jit, static_argnames=("n_starts", "steps", "annealing"))
+def _ascend(
+    network: TwoLayer,
+    key: PRNGKeyArray,
+    sphere: Sphere,
+    extra_starts: Float[Array, "m d"] | None,
+    n_starts: int,
+    steps: int,
+    dimension: Scalar,
+    annealing: Annealing,
+) -> Ascent:
+    dtype, momentum = network.W.dtype, annealing.momentum
+    points = _starts(network, key, n_starts, dimension, annealing.nudge)
+    if extra_starts is not None:
+        points = jnp.concatenate([points, _normalised(extra_starts)])
+    objective = _Objective.of(network, sphere, dimension)
+    ascent_direction = jax.grad(objective.value, has_aux=True)
 
     def step(carry: tuple[Array, Array, Ascent], fraction: Array) -> tuple[tuple[Array, Array, Ascent], None]:
         points, velocity, best = carry
-        slopes, pre_activations = jax.grad(objective, has_aux=True)(points, _geometric(SHARPNESS, fraction))
-        found = exact_norms(points, pre_activations)
+        slopes, pre_activations = ascent_direction(points, _geometric(annealing.sharpness, fraction))
+        found = objective.exact_norms(points, pre_activations)
         winner = found.argmax()
         best = jax.tree.map(
             functools.partial(jnp.where, found[winner] > best.value), Ascent(found[winner], points[winner]), best
         )
-        velocity = _tangential(MOMENTUM * velocity + (1.0 - MOMENTUM) * _unit(_tangential(slopes, points)), points)
-        points = _unit(points + _geometric(STEP_LENGTH, fraction) * _unit(velocity))
+        towards = _normalised(_tangential(slopes, points))
+        velocity = _tangential(momentum * velocity + (1.0 - momentum) * towards, points)
+        points = _normalised(points + _geometric(annealing.step_length, fraction) * _normalised(velocity))
         return (points, velocity, best), None
 
     with jax.default_matmul_precision("float32"):  # the default on GPUs rounds the factors to TF32
-        nothing = Ascent(jnp.zeros((), W.dtype), points[0])
-        fractions = jnp.linspace(0.0, 1.0, steps, dtype=W.dtype)
+        nothing = Ascent(jnp.zeros((), dtype), points[0])
+        fractions = jnp.linspace(0.0, 1.0, steps, dtype=dtype)
         (_, _, best), _ = jax.lax.scan(step, (points, jnp.zeros_like(points), nothing), fractions)
-    return best._replace(witness=radius * best.witness)
+    return best._replace(witness=objective.radius * best.witness)
 
 
 def ascend(
     network: TwoLayer,
-    key: Array,
+    key: PRNGKeyArray,
     n_starts: int = 64,
     steps: int = 100,
     sphere: Sphere = Sphere(),
     *,
-    dimension: Any = None,
-    starts: Array | None = None,
+    dimension: Scalar | None = None,
+    starts: ArrayLike | None = None,
+    annealing: Annealing = _USUAL,
 ) -> Ascent:
     """The largest gradient norm that projected gradient ascent finds on a sphere around 0, with the point.
 
@@ -186,6 +228,7 @@ def ascend(
         sphere: where, and whether the part of the gradient along it is measured.
         dimension: the true d, a number or a scalar array, where the network carries zero columns as padding (`padded`).
         starts: (m, d), further starts, such as training points; scaled to the sphere, zero in padded coordinates.
+        annealing: how slopes are smoothed and steps are led.
 
     Raises:
         UserError: a stack without `jax.vmap`, fewer than one start or step, starts of another shape, a start at 0,
@@ -195,6 +238,7 @@ def ascend(
     arguments.whole("n_starts", n_starts)
     arguments.whole("steps", steps)
     arguments.instance("The sphere", sphere, Sphere, "such as lawjax.Sphere(1.0)")
+    arguments.instance("annealing", annealing, Annealing, "such as Annealing(momentum=0.8)")
     arguments.key(key)
     network = split_at_kinks(as_single_network(network))
     if starts is not None:
@@ -204,4 +248,4 @@ def ascend(
                 raise UserError("starts must not be zero, and at least one: they are scaled to the sphere.")
             starts = starts / np.abs(starts).max(axis=1, keepdims=True)
         starts = jnp.asarray(starts).astype(network.W.dtype)
-    return _ascend(network, key, sphere, starts, n_starts, steps, check_dimension(network, dimension))
+    return _ascend(network, key, sphere, starts, n_starts, steps, check_dimension(network, dimension), annealing)

@@ -20,6 +20,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from lawjax.domains import Domain, Space, Sphere
 from lawjax.lipschitz.lower import circle, plane
@@ -46,7 +47,7 @@ class Steepest(NamedTuple):
 
     lower: float
     upper: float
-    witness: np.ndarray
+    witness: Float[np.ndarray, " d"]
 
 
 def can_enumerate(network: TwoLayer, domain: Domain) -> bool:

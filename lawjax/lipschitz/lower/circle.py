@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from lawjax.lipschitz.lower.lines import Lines, Pair
 
@@ -26,10 +27,10 @@ _OFFSETS = (1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-5)  # from the end of an arc to p
 
 
 class _Kink(NamedTuple):
-    """A point of the unit circle on the line N . y + C = 0: (-C N + side sqrt(D) U) / |N|^2, U = N turned left.
+    """A point y of length one on the line N . y + C = 0: (-C N + side sqrt(D) U) / |N|^2, where U is N turned left.
 
     Attributes:
-        N: in units of the radius.
+        N: the line's normal, times the radius.
         C: the line's offset.
         D: |N|^2 - C^2 > 0.
         side: 1 or -1.
@@ -47,13 +48,13 @@ class _Kink(NamedTuple):
 
 
 class _Arcs(NamedTuple):
-    """The arcs of the unit circle between the points where lines cut it.
+    """The arcs of the circle of radius one between the points where lines cut it.
 
     Attributes:
         kinks: where the plus side of each line that cuts begins and ends, one after the other.
         first: (arcs,), a kink at the beginning of each arc; empty where no line cuts.
         ends: (arcs, 2), angles.
-        owners: (c,), the lines that cut.
+        cutting: (c,), the lines that cut.
         enters: (c,), the arc with which each one's plus side begins.
         leaves: (c,), and the one before which it ends.
         outside: (m,), the lines that do not cut and on whose plus sides the circle lies.
@@ -62,24 +63,24 @@ class _Arcs(NamedTuple):
     kinks: list[_Kink]
     first: np.ndarray
     ends: np.ndarray
-    owners: np.ndarray
+    cutting: np.ndarray
     enters: np.ndarray
     leaves: np.ndarray
     outside: np.ndarray
 
-    def plus(self, arc: int) -> np.ndarray:
-        """(m,): the lines on whose plus sides the arc lies."""
+    def plus(self, arc: int) -> Bool[np.ndarray, " m"]:
+        """The lines on whose plus sides the arc lies."""
         begins, stops = self.enters <= arc, arc < self.leaves
         plus = self.outside.copy()
-        plus[self.owners[np.where(self.enters > self.leaves, begins | stops, begins & stops)]] = True
+        plus[self.cutting[np.where(self.enters > self.leaves, begins | stops, begins & stops)]] = True
         return plus
 
-    def gradients(self, jumps: np.ndarray, base: np.ndarray) -> np.ndarray:
+    def gradients(self, jumps: Float[np.ndarray, "m 2"], base: Float[np.ndarray, " 2"]) -> Float[np.ndarray, "arcs 2"]:
         """(arcs, 2) in floats, for jumps (m, 2) and the gradient (2,) where all lines are on their minus sides."""
-        wraps = self.owners[self.enters > self.leaves]
+        wraps = self.cutting[self.enters > self.leaves]
         changes = np.zeros((len(self.ends), 2))
-        np.add.at(changes, self.enters, jumps[self.owners])
-        np.add.at(changes, self.leaves, -jumps[self.owners])
+        np.add.at(changes, self.enters, jumps[self.cutting])
+        np.add.at(changes, self.leaves, -jumps[self.cutting])
         return base + jumps[self.outside].sum(0) + jumps[wraps].sum(0) + changes.cumsum(0)
 
     def exact_square(self, lines: Lines, arc: int, gradient: np.ndarray, tangential: bool) -> Fraction:
@@ -91,10 +92,12 @@ class _Arcs(NamedTuple):
         return max(at_ends) * Fraction(2) ** (-2 * lines.exponent)
 
 
-def steepest(lines: Lines, radius: Fraction, tangential: bool) -> tuple[tuple[Fraction, Fraction], np.ndarray]:
+def steepest(
+    lines: Lines, radius: Fraction, tangential: bool
+) -> tuple[tuple[Fraction, Fraction], Float[np.ndarray, "m 2"]]:
     """The largest squared gradient norm over all arcs, from below and above, and points (m, 2) where it may be."""
     arcs = _arcs(lines, radius)
-    jumps, base, size, unit = lines.floats()
+    jumps, base, size, scale = lines.floats()
     gradients = arcs.gradients(jumps, base)
     norms = np.hypot(*gradients.T)
     slack = 4.0 * (2 * len(lines.n) + 8) * _EPS * float(np.hypot(*size)) + 2.0 * _ANGLE * norms * tangential
@@ -108,18 +111,18 @@ def steepest(lines: Lines, radius: Fraction, tangential: bool) -> tuple[tuple[Fr
     best, arc = max((arcs.exact_square(lines, arc, gradients[arc], tangential), arc) for arc in chosen)
     upper = best
     if len(chosen) < len(found):
-        upper = max(best, Fraction(most) ** 2 * Fraction(2) ** (2 * unit))
+        upper = max(best, Fraction(most) ** 2 * Fraction(2) ** (2 * scale))
     return (best, upper), float(radius) * _points(gradients[arc], arcs.ends[arc], tangential)
 
 
 def _arcs(lines: Lines, radius: Fraction) -> _Arcs:
     kinks, angles, cut = _kinks(lines, radius)
     outside = np.array([not is_cut and c > 0 for is_cut, c in zip(cut, lines.c, strict=True)], bool)
-    order, group = _sorted(kinks, angles)
+    order, point = _sorted(kinks, angles)
     rank = np.empty(len(order), int)
-    rank[order] = group
-    first = order[np.searchsorted(group, np.arange(group[-1] + 1))] if len(order) else order
-    ends = _ends(angles[order], group)
+    rank[order] = point
+    first = order[np.searchsorted(point, np.arange(point[-1] + 1))] if len(order) else order
+    ends = _ends(angles[order], point)
     return _Arcs(kinks, first, ends, np.flatnonzero(cut), rank[0::2], rank[1::2], outside)
 
 
@@ -160,22 +163,22 @@ def _sorted(kinks: list[_Kink], angles: np.ndarray) -> tuple[np.ndarray, np.ndar
     key: Callable[[int], Any] = functools.cmp_to_key(lambda i, j: _compare(kinks[i], kinks[j]))
     clusters = np.split(order, np.flatnonzero(gaps[:-1] > 2 * _ANGLE) + 1)
     found: list[int] = []
-    group: list[int] = []
+    point: list[int] = []
     for cluster in clusters:
         exact: list[int] = sorted(cluster.tolist(), key=key)
         for place, i in enumerate(exact):
             is_new = place == 0 or _compare(kinks[exact[place - 1]], kinks[i]) != 0
-            group.append((group[-1] if group else -1) + is_new)
+            point.append((point[-1] if point else -1) + is_new)
             found.append(i)
-    return np.array(found, int), np.array(group, int)
+    return np.array(found, int), np.array(point, int)
 
 
-def _ends(angles: np.ndarray, group: np.ndarray) -> np.ndarray:
+def _ends(angles: np.ndarray, point: np.ndarray) -> np.ndarray:
     """(points, 2): from each point to the next one, by angles in order from somewhere on."""
     if not len(angles):
         return np.array([[0.0, 2 * np.pi]])
     unwrapped = np.where(angles < angles[0] - 4 * _ANGLE, angles + 2 * np.pi, angles)
-    starts = unwrapped[np.searchsorted(group, np.arange(group[-1] + 1))]
+    starts = unwrapped[np.searchsorted(point, np.arange(point[-1] + 1))]
     return np.stack([starts, np.append(starts[1:], starts[0] + 2 * np.pi)], 1)
 
 
@@ -226,7 +229,7 @@ def _along_at(gradient: Pair, kink: _Kink) -> Fraction:
 
 
 def _points(gradient: np.ndarray, arc: np.ndarray, tangential: bool) -> np.ndarray:
-    """(m, 2) points of the unit circle within an arc, near where the gradient has the largest part along it."""
+    """(m, 2) points of length one within an arc, near where the gradient has the largest part along it."""
     low, high = float(arc[0]), float(arc[1])
     angles = [0.5 * (low + high), low + 0.3 * (high - low)]
     if tangential:

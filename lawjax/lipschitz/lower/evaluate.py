@@ -20,6 +20,7 @@ Anything else proves nothing and counts 0.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from lawjax.domains import OFF, Ball, Domain, Space
 from lawjax.lipschitz import doubled
@@ -36,24 +37,28 @@ _CANCELS = 1e-4  # of the path bound, below which a gradient is summed up in dou
 _BLOCK = 2**20  # entries of one block of doubled inner products
 
 
-def gradient_norms(network: TwoLayer, points: np.ndarray, domain: Domain = Space()) -> np.ndarray:
+def gradient_norms(
+    network: TwoLayer, points: Float[np.ndarray, "m d"], domain: Domain = Space()
+) -> Float[np.ndarray, " m"]:
     """||grad f|| at points (m, d) of a domain in float64, or the norm of its part along the sphere; shape (m,).
 
     0 for a point that proves nothing: off the domain, on a kink, or where the norm is no finite number.
     """
     one = scaled(network)
     with np.errstate(over="ignore", under="ignore"):
-        points = np.ldexp(np.asarray(points, np.float64), one.stretch)
-    return one.restored(scaled_norms(one.network, points, domain.stretched(one.stretch)))
+        points = np.ldexp(np.asarray(points, np.float64), one.point_exponent)
+    return one.restored(scaled_norms(one.network, points, domain.stretched(one.point_exponent)))
 
 
-def scaled_norms(network: TwoLayer, points: np.ndarray, domain: Domain) -> np.ndarray:
+def scaled_norms(network: TwoLayer, points: Float[np.ndarray, "m d"], domain: Domain) -> Float[np.ndarray, " m"]:
     """The same for a network of size one (`lawjax.lipschitz.scale`), which is not scaled again."""
     norms, _ = scaled_gradients(network, points, domain)
     return norms
 
 
-def scaled_gradients(network: TwoLayer, points: np.ndarray, domain: Domain) -> tuple[np.ndarray, np.ndarray]:
+def scaled_gradients(
+    network: TwoLayer, points: Float[np.ndarray, "m d"], domain: Domain
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "m d"]]:
     """The norms (m,) and the gradients (m, d) themselves, which are not set to 0."""
     W, b, a = network.W, network.b, network.a
     psi = network.activation
@@ -156,16 +161,16 @@ def _doubled_signs(
     step = max(1, _BLOCK // W.shape[1])
     for start in range(0, len(pairs), step):
         of_point, of_neuron = pairs[start : start + step].T
-        unit = np.ldexp(1.0, np.frexp(np.where(size[of_point] > 0, size[of_point], 1.0))[1])
-        x, bias, w = points[of_point] / unit[:, None], b[of_neuron] / unit, W[of_neuron]
-        of_bias = doubled.plus(bias, -kink / unit)
+        scale = np.ldexp(1.0, np.frexp(np.where(size[of_point] > 0, size[of_point], 1.0))[1])
+        x, bias, w = points[of_point] / scale[:, None], b[of_neuron] / scale, W[of_neuron]
+        of_bias = doubled.plus(bias, -kink / scale)
         product = doubled.dot(x, w)
-        of_terms = np.abs(bias) + np.abs(kink / unit)
+        of_terms = np.abs(bias) + np.abs(kink / scale)
         bound = W.shape[1] * _SECOND_MARGIN * (np.abs(x * w).sum(1) + of_terms)
         signs = _sure_signs(product, of_bias, bound)
         if not isinstance(domain, Space):
             length = doubled.root(doubled.dot(x, x))
-            share = domain.radius / unit
+            share = domain.radius / scale
             moved = doubled.multiply(product, (share, np.zeros_like(share)))
             far = W.shape[1] * _SECOND_MARGIN * (np.abs(x * w).sum(1) * share + of_terms)
             on_sphere = _sure_signs(moved, doubled.multiply(length, of_bias), far)
@@ -181,12 +186,12 @@ def _sure_signs(one: doubled.Doubled, other: doubled.Doubled, bound: np.ndarray)
     return np.where(np.abs(high) > bound, np.sign(high), 0.0)
 
 
-def norm_at(network: TwoLayer, point: np.ndarray, domain: Domain = Space()) -> float:
+def norm_at(network: TwoLayer, point: Float[np.ndarray, " d"], domain: Domain = Space()) -> float:
     """What one point proves, to a few roundings of itself, even where the neurons' parts nearly cancel."""
     one = scaled(network)
     with np.errstate(over="ignore", under="ignore"):
-        x = np.ldexp(np.asarray(point, np.float64), one.stretch)[None]
-    domain = domain.stretched(one.stretch)
+        x = np.ldexp(np.asarray(point, np.float64), one.point_exponent)[None]
+    domain = domain.stretched(one.point_exponent)
     norms, _ = scaled_gradients(one.network, x, domain)
     W, b, a = one.network.W, one.network.b, one.network.a
     path = float(np.abs(a) @ lengths(W))
@@ -208,11 +213,11 @@ def _doubled_tangential(gradient: doubled.Doubled, x: np.ndarray) -> doubled.Dou
     """g - (g . x) x / |x|^2 in doubled precision."""
     x = x / np.ldexp(1.0, np.frexp(np.abs(x).max())[1])
     exact_x = x, np.zeros_like(x)
-    product = doubled.dot(gradient[0], x)
+    product = doubled.dot(gradient[0][None], x[None])
     product = doubled.plus(product[0], product[1] + float(gradient[1] @ x))
-    square = doubled.dot(x, x)
+    square = doubled.dot(x[None], x[None])
     share = product[0] / square[0]
-    rest = doubled.add(product, doubled.multiply((-share, np.zeros(())), square))
+    rest = doubled.add(product, doubled.multiply((-share, np.zeros_like(share)), square))
     factor = doubled.plus(share, rest[0] / square[0])
     along = doubled.multiply((np.full_like(x, factor[0]), np.full_like(x, factor[1])), exact_x)
     return doubled.add(gradient, (-along[0], -along[1]))

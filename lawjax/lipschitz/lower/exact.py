@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from lawjax import activations, arguments
 from lawjax.domains import Sphere, check_single
@@ -22,7 +22,6 @@ from lawjax.errors import UserError
 from lawjax.lipschitz.splitting import split_at_kinks
 from lawjax.network import TwoLayer
 
-Array = Any
 MAX_CELLS = 5_000_000
 _ZERO = 1e-9  # of unit vectors' products, below which one lies in the other's hyperplane
 
@@ -57,8 +56,8 @@ def exact_space(network: TwoLayer) -> float:
     return float(np.linalg.norm((slopes * a) @ W, axis=1).max())
 
 
-def space_patterns(W: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(cells, k): which neurons are on, for every cell of full dimension. No row of W may be zero."""
+def space_patterns(W: Float[np.ndarray, "k d"], b: Float[np.ndarray, " k"]) -> Bool[np.ndarray, "cells k"]:
+    """Which neurons are on, for every cell of full dimension. No row of W may be zero."""
     rows = np.concatenate([W, b[:, None]], 1)
     rows = rows / np.abs(rows).max(1, keepdims=True)
     rows = np.concatenate([rows, np.eye(1, rows.shape[1], rows.shape[1] - 1)])  # points of R^d are rays with last > 0

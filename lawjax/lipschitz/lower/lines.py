@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from lawjax.network import TwoLayer
 
@@ -28,9 +29,9 @@ class Lines(NamedTuple):
     Attributes:
         n: m normals, of which the first coordinate that is not 0 is positive.
         c: m offsets.
-        jumps: how the gradient changes from where n . x + c < 0 to the other side, in units of 2^-exponent.
-        base: the gradient where every n . x + c < 0, in these units, though there may be no such place.
-        exponent: of the unit.
+        jumps: how the gradient changes from where n . x + c < 0 to the other side, times 2^exponent.
+        base: the gradient where every n . x + c < 0, times 2^exponent, though there may be no such place.
+        exponent: of the power of two that makes integers of them.
     """
 
     n: list[Pair]
@@ -39,26 +40,26 @@ class Lines(NamedTuple):
     base: Pair
     exponent: int
 
-    def gradient(self, plus: np.ndarray) -> Pair:
+    def gradient(self, plus: Bool[np.ndarray, " m"]) -> Pair:
         """The exact gradient where n . x + c > 0 for the lines in `plus` (m,), and < 0 for the others."""
         own = [self.jumps[i] for i in np.flatnonzero(plus)]
         return self.base[0] + sum(j[0] for j in own), self.base[1] + sum(j[1] for j in own)
 
-    def floats(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-        """(m, 2) jumps, (2,) base and the sum of their sizes, in units of a power of two, as rounded floats."""
+    def floats(self) -> tuple[Float[np.ndarray, "m 2"], Float[np.ndarray, " 2"], Float[np.ndarray, " 2"], int]:
+        """Jumps, base and the sum of their sizes, as rounded floats over 2^scale, and scale."""
         largest = max((abs(v) for pair in [*self.jumps, self.base] for v in pair), default=0)
         shift = max(largest.bit_length() - 900, 0)
         everything = np.array([[float(v >> shift) for v in pair] for pair in [*self.jumps, self.base]])
-        unit = int(np.frexp(np.abs(everything).max())[1])
-        everything = np.ldexp(everything, -unit)
-        return everything[:-1], everything[-1], np.abs(everything).sum(0), unit + shift - self.exponent
+        scale = int(np.frexp(np.abs(everything).max())[1])
+        everything = np.ldexp(everything, -scale)
+        return everything[:-1], everything[-1], np.abs(everything).sum(0), scale + shift - self.exponent
 
     def norm(self, gradient: Pair) -> Fraction:
-        """The exact squared length of a gradient in the network's own unit."""
+        """The exact squared length of the network's own gradient."""
         return Fraction(gradient[0] ** 2 + gradient[1] ** 2) * _power_of_two(-2 * self.exponent)
 
 
-def lines_of(network: TwoLayer, used: np.ndarray) -> Lines:
+def lines_of(network: TwoLayer, used: Bool[np.ndarray, " d"]) -> Lines:
     """The lines of a network with at most two columns of W in use, and a piecewise-linear psi."""
     W, b, a = (np.asarray(leaf, np.float64) for leaf in (network.W, network.b, network.a))
     kinks, sides = (list(map(Fraction, of)) for of in (network.activation.kinks, network.activation.sides))
@@ -75,10 +76,10 @@ def lines_of(network: TwoLayer, used: np.ndarray) -> Lines:
             jumps[key] = _plus(jumps.get(key, (Fraction(0), Fraction(0))), gradient, (after - before) * side)
     jumps = {key: jump for key, jump in jumps.items() if any(jump)}
     exponent = max((v.denominator.bit_length() - 1 for jump in (base, *jumps.values()) for v in jump), default=0)
-    unit = _power_of_two(exponent)
+    scale = _power_of_two(exponent)
 
     def integers(pair: tuple[Fraction, Fraction]) -> Pair:
-        return int(pair[0] * unit), int(pair[1] * unit)
+        return int(pair[0] * scale), int(pair[1] * scale)
 
     keys = list(jumps)
     return Lines([n for n, _ in keys], [c for _, c in keys], [*map(integers, jumps.values())], integers(base), exponent)

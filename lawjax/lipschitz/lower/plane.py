@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from lawjax.lipschitz.lower.lines import Lines
 
@@ -33,7 +34,7 @@ class _Along(NamedTuple):
         starts: (m,), which other lines' plus sides the first edge lies on.
         order: (c,), the lines crossed.
         last: (g,), the place in `order` of the last line of each crossing; several may cross in one point.
-        places: (g,), of the crossings, in floats, from the line's point nearest to 0 in units of its direction.
+        places: (g,), of the crossings, in floats, from the line's point nearest to 0 in multiples of its direction.
     """
 
     starts: np.ndarray
@@ -42,7 +43,7 @@ class _Along(NamedTuple):
     places: np.ndarray
 
 
-def steepest(lines: Lines, radius: Fraction | None) -> tuple[tuple[Fraction, Fraction], np.ndarray]:
+def steepest(lines: Lines, radius: Fraction | None) -> tuple[tuple[Fraction, Fraction], Float[np.ndarray, "m 2"]]:
     """The largest squared gradient norm over all cells, from below and above, and points (m, 2) where it may be.
 
     Args:
@@ -55,7 +56,7 @@ def steepest(lines: Lines, radius: Fraction | None) -> tuple[tuple[Fraction, Fra
         plus = np.array([c > 0 for c in lines.c], bool)
         square = lines.norm(lines.gradient(plus))
         return (square, square), np.array([[0.31, 0.17]]) * (1.0 if radius is None else float(radius))
-    jumps, base, size, unit = lines.floats()
+    jumps, base, size, scale = lines.floats()
     error = 4.0 * (len(lines.n) + 8) * _EPS * float(np.hypot(*size))
     found: list[tuple[float, int, _Along, np.ndarray]] = []  # lines with edges that may be the best
     largest = 0.0
@@ -74,7 +75,7 @@ def steepest(lines: Lines, radius: Fraction | None) -> tuple[tuple[Fraction, Fra
     )
     upper = best
     if is_sure or len(chosen) > _CANDIDATES:
-        upper = max(best, Fraction(largest + error) ** 2 * Fraction(2) ** (2 * unit))
+        upper = max(best, Fraction(largest + error) ** 2 * Fraction(2) ** (2 * scale))
     return (best, upper), _points(lines, radius, *where)
 
 

@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from lawjax import arguments
 from lawjax.domains import check_network
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
 
-Array = Any
-
+Scalar = int | float | Float[Array, ""] | Integer[Array, ""]
 _BATCH_ENTRIES = 2**22  # entries of the (points, k) and (points, d) intermediates of one batch: 16 MiB each in float32
 _ROOM = 2.0**-20  # of the largest number: what sums over points and neurons may grow by
 
@@ -38,10 +39,10 @@ class RandomGradients(NamedTuple):
         residual: (), max_i ||grad f(z_i) - mean gradient||.
     """
 
-    maximum: Array
-    witness: Array
-    linear_part: Array
-    residual: Array
+    maximum: Float[Array, ""]
+    witness: Float[Array, " d"]
+    linear_part: Float[Array, ""]
+    residual: Float[Array, ""]
 
 
 def as_single_network(network: TwoLayer) -> TwoLayer:
@@ -60,7 +61,7 @@ def as_single_network(network: TwoLayer) -> TwoLayer:
     return jax.tree.map(lambda leaf: jnp.asarray(leaf).astype(dtype), network)
 
 
-def _check_room(network: TwoLayer, dtype: Any) -> None:
+def _check_room(network: TwoLayer, dtype: DTypeLike) -> None:
     W, b, a = (np.abs(np.asarray(leaf, np.float64)) for leaf in (network.W, network.b, network.a))
     with np.errstate(over="ignore", under="ignore"):
         steepest = float((a @ W).max())
@@ -73,20 +74,20 @@ def _check_room(network: TwoLayer, dtype: Any) -> None:
         )
 
 
-def norms(rows: Array) -> Array:
-    """(m,) Euclidean norms of rows (m, d), for which no square overflows and no row's vanishes.
+def norms(rows: Float[Array, "m d"]) -> Float[Array, " m"]:
+    """Euclidean norms of rows, for which no square overflows and no row's vanishes.
 
     Rows are divided by powers of two, so that those of ordinary size have the bits of `jnp.linalg.norm`. What is not
     finite counts as 0: it shows nothing.
     """
     limits = jnp.finfo(rows.dtype)
     largest = jnp.clip(jnp.abs(rows).max(axis=1), 4.0 * limits.tiny, 0.25 * limits.max)
-    unit = jax.lax.reduce_precision(largest, limits.nexp, 0)  # to a power of two
-    found = jnp.linalg.norm(rows / unit[:, None], axis=1) * unit
+    scale = jax.lax.reduce_precision(largest, limits.nexp, 0)  # to a power of two
+    found = jnp.linalg.norm(rows / scale[:, None], axis=1) * scale
     return jnp.where(jnp.isfinite(found), found, jnp.zeros_like(found))
 
 
-def check_dimension(network: TwoLayer, dimension: Any) -> Any:
+def check_dimension(network: TwoLayer, dimension: Scalar | None) -> Scalar:
     """The number of coordinates that are no padding: `dimension`, or all of the network's where it is None.
 
     Raises:
@@ -101,7 +102,9 @@ def check_dimension(network: TwoLayer, dimension: Any) -> Any:
     return dimension
 
 
-def normal_points(key: Array, n_points: int, padded_dimension: int, dimension: Any, dtype: Any) -> Array:
+def normal_points(
+    key: PRNGKeyArray, n_points: int, padded_dimension: int, dimension: Scalar, dtype: DTypeLike
+) -> Float[Array, "{n_points} {padded_dimension}"]:
     """(n_points, padded_dimension): N(0, I) in the first `dimension` coordinates, zero in the padded ones.
 
     Point i comes from `fold_in(key, i)`, and with JAX's counter-based generator a shorter draw is the beginning of a
@@ -114,7 +117,7 @@ def normal_points(key: Array, n_points: int, padded_dimension: int, dimension: A
 
 
 @functools.partial(jax.jit, static_argnames="n_points")
-def _max_random_gradient(network: TwoLayer, key: Array, n_points: int, dimension: Array) -> RandomGradients:
+def _max_random_gradient(network: TwoLayer, key: PRNGKeyArray, n_points: int, dimension: Scalar) -> RandomGradients:
     k, d = network.W.shape
     points = normal_points(key, n_points, d, dimension, network.W.dtype)
     points = points * jax.lax.rsqrt(jnp.asarray(dimension, network.W.dtype))
@@ -127,7 +130,9 @@ def _max_random_gradient(network: TwoLayer, key: Array, n_points: int, dimension
     return RandomGradients(lengths[best], points[best], norms(mean)[0], norms(gradients - mean).max())
 
 
-def max_random_gradient(network: TwoLayer, key: Array, n_points: int = 1000, dimension: Any = None) -> RandomGradients:
+def max_random_gradient(
+    network: TwoLayer, key: PRNGKeyArray, n_points: int = 1000, dimension: Scalar | None = None
+) -> RandomGradients:
     """The maximum random gradient of section 5: max ||grad f(z_i)|| over z_i i.i.d. N(0, I_d/d), i <= n_points.
 
     A lower estimate of Lip on R^d, in float32 or, for such networks under JAX_ENABLE_X64, float64. Works under

@@ -63,11 +63,11 @@ class Gradients:
 
     def restored(self, bound: float) -> float:
         """A bound on gradients of the network at size one in the units of the network given, rounded upwards."""
-        return verified.restored(bound, self.one.unit)
+        return verified.restored(bound, self.one.gradient_exponent)
 
 
 def gradients_on(network: TwoLayer, domain: Domain) -> Gradients:
     """What is known of the gradients of a single network on a domain."""
     one = scaled(network)
-    slopes = np.stack(slope_intervals(one.network, domain.stretched(one.stretch)))
+    slopes = np.stack(slope_intervals(one.network, domain.stretched(one.point_exponent)))
     return Gradients(network, domain, one, slopes)

@@ -194,5 +194,11 @@ def _by_overlapping_caps(gradients: Gradients) -> OverlappingCaps | None:
     found = overlaps.best_overlap(of)
     bound = gradients.restored(overlaps.proved_overlap_bound(of, found))
     return OverlappingCaps(
-        bound, gradients.domain, gradients.unknown, found.weights, found.rho, found.kappa, gradients.one.unit
+        bound,
+        gradients.domain,
+        gradients.unknown,
+        found.weights,
+        found.rho,
+        found.kappa,
+        gradients.one.gradient_exponent,
     )

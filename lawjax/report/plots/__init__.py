@@ -5,23 +5,19 @@ interface. Only fitted networks are plotted; the caption under each figure count
 dropped silently, and says what of the configuration is not as in the paper.
 """
 
-from lawjax.report.plots.base import DPI, has_brackets, save, style
+from lawjax.report.plots.base import style
 from lawjax.report.plots.brackets import ratios
-from lawjax.report.plots.capacity import capacity
+from lawjax.report.plots.built import constructions
 from lawjax.report.plots.choices import factors
-from lawjax.report.plots.constructions import constructions
 from lawjax.report.plots.experiments import figure1, figure2, figure3
-from lawjax.report.plots.frontier import (
-    USUAL,
-    frontier_constant,
-    frontier_constructions,
-    frontier_depth,
-    frontier_factors,
-    frontier_flat,
-    frontier_law,
-    usual,
-)
-from lawjax.report.plots.lower_bounds import lower_bounds
+from lawjax.report.plots.frontier_growth import frontier_constant, frontier_depth
+from lawjax.report.plots.frontier_rows import USUAL, usual
+from lawjax.report.plots.frontier_settings import frontier_factors
+from lawjax.report.plots.frontier_sizes import frontier_constructions, frontier_flat, frontier_law
+from lawjax.report.plots.phases import capacity
+from lawjax.report.plots.proved import lower_bounds
+from lawjax.report.plots.rows import has_brackets
+from lawjax.report.plots.saving import DPI, save
 from lawjax.report.plots.settings import CONFIGURATION
 
 __all__ = [

@@ -11,15 +11,9 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from lawjax.quantiles import quantiles
-from lawjax.report.plots.base import (
-    caption_of,
-    finish,
-    listed,
-    log_axes,
-    one_two_five,
-    style,
-    usable_rows,
-)
+from lawjax.report.plots.base import drawing, finish, log_axes, one_two_five
+from lawjax.report.plots.captions import caption_of, listed
+from lawjax.report.plots.rows import usable_rows
 from lawjax.report.plots.tables import checked, is_number
 
 _PANELS = (
@@ -47,8 +41,7 @@ def ratios(table: Any) -> Figure:
     rows = usable_rows(table, "upper_space").with_columns(
         pl.col("k").truediv(pl.col("n")).alias("k/n"), pl.col("d").truediv(pl.col("n")).alias("d/n")
     )
-    with style():
-        figure = Figure(figsize=(14.5, 4.6), layout="constrained")
+    with drawing(14.5, 4.6) as figure:
         crossed = False
         for axes, (top, bottom, title) in zip(figure.subplots(1, 3, sharey=True), _PANELS, strict=True):
             measured = rows.with_columns(ratio=pl.col(top).truediv(pl.col(bottom)))

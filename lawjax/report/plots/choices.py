@@ -11,17 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lawjax.report.plots.base import (
-    DEFAULT_COLOUR,
-    RULES,
-    caption_of,
-    finish,
-    measure_title,
-    medians,
-    one_two_five,
-    rows_by_rule,
-    style,
-)
+from lawjax.report.plots.base import DEFAULT_COLOUR, drawing, finish, medians, one_two_five
+from lawjax.report.plots.captions import caption_of, measure_title
+from lawjax.report.plots.rows import RULES, rows_by_rule
 from lawjax.report.plots.settings import plain
 from lawjax.report.plots.tables import check_measure, checked
 
@@ -56,8 +48,7 @@ def factors(table: Any, measure: str = "proxy") -> Figure:
     names = table["factor"].unique(maintain_order=True).to_list()
     n_columns = 2 if len(names) == 4 else min(3, len(names))
     n_rows = math.ceil(len(names) / n_columns)
-    with style():
-        figure = Figure(figsize=(3.9 * n_columns + 0.4, 3.1 * n_rows + 1.1), layout="constrained")
+    with drawing(3.9 * n_columns + 0.4, 3.1 * n_rows + 1.1) as figure:
         panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
         for axes, name in zip(panels.flat, names, strict=False):
             _factor_panel(axes, table.filter(pl.col("factor") == name), by_rule, measure)

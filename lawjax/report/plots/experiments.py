@@ -14,25 +14,17 @@ from matplotlib.figure import Figure
 from lawjax.report.fits import power_law
 from lawjax.report.plots.base import (
     DEFAULT_COLOUR,
-    MEASURES,
-    RULES,
     SPACE,
     affine_fit,
-    axis_label,
-    caption_of,
     draw_brackets,
     draw_line,
+    drawing,
     finish,
-    has_brackets,
-    listed,
     medians,
-    number_text,
     one_two_five,
-    rows_by_rule,
-    style,
-    usable_rows,
-    with_interval,
 )
+from lawjax.report.plots.captions import MEASURES, axis_label, caption_of, listed, number_text, with_interval
+from lawjax.report.plots.rows import RULES, has_brackets, rows_by_rule, usable_rows
 from lawjax.report.plots.tables import check_measure, checked, is_number
 
 _LOOSE = 3.0  # certificates over lower bounds from which they do not set the height of a figure
@@ -66,8 +58,7 @@ def figure2(table: Any, measure: str = "proxy") -> Figure:
     rows = usable_rows(table, measure)
     bracketed = has_brackets(table)
     d = rows["d"].to_numpy().astype(np.float64)
-    with style():
-        figure = Figure(figsize=(12.4 if bracketed else 7.2, 6.0), layout="constrained")
+    with drawing(12.4 if bracketed else 7.2, 6.0) as figure:
         panels = figure.subplots(1, 2 if bracketed else 1, sharey=True, squeeze=False)[0]
         # A margin of two per cent, so that a table of a single dimension has a colour scale too.
         colours = ScalarMappable(LogNorm(d.min() / 1.02, d.max() * 1.02), "viridis")
@@ -250,8 +241,7 @@ def figure1(table: Any, measure: str = "proxy") -> Figure:
     """
     table = _of_rules(table, measure)
     by_rule = rows_by_rule(table, measure)
-    with style():
-        figure = Figure(figsize=(6.8, 6.2), layout="constrained")
+    with drawing(6.8, 6.2) as figure:
         _sqrt_d_panel(figure.add_subplot(), by_rule, measure)
         finish(figure, _rule_caption(table, by_rule, measure), 95)
     return figure
@@ -272,8 +262,7 @@ def figure3(table: Any, measure: str = "proxy") -> Figure:
     """
     table = _of_rules(table, measure, "linear_part", "residual")
     by_rule = rows_by_rule(table, measure)
-    with style():
-        figure = Figure(figsize=(12.8, 6.2), layout="constrained")
+    with drawing(12.8, 6.2) as figure:
         left, right = figure.subplots(1, 2, sharey=True)
         _decomposition_panel(right, by_rule)
         _sqrt_d_panel(left, by_rule, measure)

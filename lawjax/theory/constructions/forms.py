@@ -93,9 +93,9 @@ def partial_tensor(dataset: Dataset, coordinates: int) -> Construction:
     n, d = x.shape
     arguments.whole("The number of coordinates", coordinates, 1, d)
     W, a = [], []
-    for j, unit in enumerate(np.eye(d)[:coordinates]):
+    for j, axis in enumerate(np.eye(d)[:coordinates]):
         values, vectors = np.linalg.eigh(x.T @ ((d / coordinates * y * x[:, j])[:, None] * x))
-        W += [unit + vectors.T, unit - vectors.T, unit[None]]  # 6 s t^2 = (s + t)^3 + (s - t)^3 - 2 s^3
+        W += [axis + vectors.T, axis - vectors.T, axis[None]]  # 6 s t^2 = (s + t)^3 + (s - t)^3 - 2 s^3
         a += [values / 6.0, values / 6.0, -values.sum(keepdims=True) / 3.0]
     network = TwoLayer(np.concatenate(W), np.zeros(coordinates * (2 * d + 1)), np.concatenate(a), activation="power:3")
     norms = np.linalg.norm(x, axis=1)
@@ -133,6 +133,29 @@ def smoothest_quadratic(dataset: Dataset, steps: int = 3000, tolerance: float = 
     arguments.positive("tolerance", tolerance)
     x, y = arrays(dataset)
     n, d = x.shape
+    best, best_norm, lower = _least_operator_norm(x, y, steps, tolerance)
+    eigenvalues, vectors = np.linalg.eigh(best)
+    gap = best_norm / lower - 1.0 if lower else math.inf
+    return built(
+        dataset,
+        x,
+        y,
+        TwoLayer(vectors.T, np.zeros(d), eigenvalues, activation="power:2"),
+        name="smoothest quadratic",
+        reference="appendix D.2, the minimum in Theorem 7",
+        bound=2.0 * best_norm,
+        rate="2 min ||T||_op",
+        domain=Ball(),
+        conditions=(
+            Condition("n <= d (d + 1) / 2", n <= d * (d + 1) // 2, f"n = {n}, d = {d}"),
+            Condition("the minimum is reached", gap <= tolerance, f"within {gap:.2g} of it"),
+        ),
+    )
+
+
+def _least_operator_norm(x: np.ndarray, y: np.ndarray, steps: int, tolerance: float) -> tuple[np.ndarray, float, float]:
+    """T of least ||T||_op with x_i'T x_i = y_i, its norm, and a lower bound on that of every T that fits."""
+    n, d = x.shape
     gram = (x @ x.T) ** 2
     if not gram.any():
         raise UserError("All points are zero; no form fits their labels.")
@@ -161,23 +184,7 @@ def smoothest_quadratic(dataset: Dataset, steps: int = 3000, tolerance: float = 
             lower = max(lower, float(c @ y) / nuclear if nuclear else 0.0)
             if best_norm <= (1.0 + tolerance) * lower:
                 break
-    eigenvalues, vectors = np.linalg.eigh(best)
-    gap = best_norm / lower - 1.0 if lower else math.inf
-    return built(
-        dataset,
-        x,
-        y,
-        TwoLayer(vectors.T, np.zeros(d), eigenvalues, activation="power:2"),
-        name="smoothest quadratic",
-        reference="appendix D.2, the minimum in Theorem 7",
-        bound=2.0 * best_norm,
-        rate="2 min ||T||_op",
-        domain=Ball(),
-        conditions=(
-            Condition("n <= d (d + 1) / 2", n <= d * (d + 1) // 2, f"n = {n}, d = {d}"),
-            Condition("the minimum is reached", gap <= tolerance, f"within {gap:.2g} of it"),
-        ),
-    )
+    return best, best_norm, lower
 
 
 def _shrunk(T: np.ndarray, by: float) -> np.ndarray:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from lawjax import data
 from lawjax.data import Dataset
@@ -76,7 +77,7 @@ class Construction:
         return "\n".join(lines)
 
 
-def arrays(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+def arrays(dataset: Dataset) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
     """x and y in float64, checked."""
     x, y = data.float64(dataset)
     largest = np.abs(x).max()
@@ -85,7 +86,9 @@ def arrays(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def built(dataset: Dataset, x: np.ndarray, y: np.ndarray, network: TwoLayer, **claims: Any) -> Construction:
+def built(
+    dataset: Dataset, x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], network: TwoLayer, **claims: Any
+) -> Construction:
     """The network in the data's precision, with its fit to the points in float64."""
     dtype = np.asarray(dataset[0]).dtype
     network = network.astype(dtype if dtype.kind == "f" else np.float64)
