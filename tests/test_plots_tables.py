@@ -320,7 +320,7 @@ def footer(figure):
 
 def test_every_field_of_a_configuration_is_said_or_left_out_on_purpose():
     fields = {field.name for kind in (SweepConfig, TrainingConfig, ProbeConfig) for field in dataclasses.fields(kind)}
-    assert fields == {*CHANGED, *ALWAYS, "grid", "training", "probes", "keep_networks", "brackets"}
+    assert fields == {*CHANGED, *ALWAYS, "grid", "training", "probes", "settings", "keep_networks", "brackets"}
     assert set(plots.CONFIGURATION) == {*CHANGED, *ALWAYS}
     stated = {"optimizer": "adam", "batch_norm": True, "activation": "relu", "data_model": "gaussian", "points": 1000}
     assert stated.items() <= settings.USUAL.items()  # section 5 of the paper
