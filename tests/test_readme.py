@@ -109,7 +109,10 @@ assert TwoLayer.load("f.npz", softsign).activation is softsign
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("document", "checks", "written"),
-    [("README.md", README, ["figure2.pdf", "figure2.png"]), ("CONTRIBUTING.md", CONTRIBUTING, ["f.json", "f.npz"])],
+    [
+        ("README.md", README, ["figure2.pdf", "figure2.png", "runs"]),
+        ("CONTRIBUTING.md", CONTRIBUTING, ["f.json", "f.npz", "runs"]),
+    ],
 )
 def test_python_runs_as_printed(document, checks, written, tmp_path):
     """From the first block to the last, as one program."""
