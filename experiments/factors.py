@@ -5,7 +5,7 @@
 Preset laptop: n = 1000, d from 20 to 500, two seeds, 19 settings; about ten minutes on two CPU cores. Preset paper:
 the same at n = 10000, for a GPU. Expected: see docs/findings.md. Fields given on the command line change the setting
 that all others are compared with.
-Writes figures/factors.{png,pdf}, summary.md and table.parquet; each setting has a run directory of its own below --out.
+One sweep, of which the choices are the settings. Writes figures/factors.{png,pdf}, summary.md and table.parquet.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import polars as pl
 
 from lawjax import cli, fits, report
 from lawjax.report import markdown
-from lawjax.sweep import SweepConfig, run
+from lawjax.sweep import Settings, SweepConfig, run, stored_config
 from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
 from lawjax.train.config import TrainingConfig
 
@@ -38,94 +38,85 @@ PRESETS = {
 }
 
 
-class Setting(NamedTuple):
+class Choice(NamedTuple):
     """One choice changed.
 
     Attributes:
         factor: what is changed.
         name: to what.
-        training: the fields of `TrainingConfig` it changes.
-        data_model: the data model, None for the default.
+        changes: the fields of `TrainingConfig` that it changes, or data_model; none for the default.
     """
 
     factor: str
     name: str
-    training: dict[str, Any]
-    data_model: str | None = None
+    changes: dict[str, Any]
 
 
-SETTINGS = (
-    Setting("learning rate", "3e-4", {"learning_rate": 3e-4}),
-    Setting("learning rate", "1e-3", {}),
-    Setting("learning rate", "3e-3", {"learning_rate": 3e-3}),
-    Setting("learning rate", "1e-2", {"learning_rate": 1e-2}),
-    Setting("scale of initial W", "0.1", {"hidden_scale": 0.1}),
-    Setting("scale of initial W", "1", {}),
-    Setting("scale of initial W", "10", {"hidden_scale": 10.0}),
-    Setting("scale of initial a", "0.1", {"readout_scale": 0.1}),
-    Setting("scale of initial a", "1", {}),
-    Setting("scale of initial a", "10", {"readout_scale": 10.0}),
-    Setting("batch size", "n (full)", {}),
-    Setting("batch size", "n / 4", {"batch_size": 4}),
-    Setting("batch size", "n / 20", {"batch_size": 20}),
-    Setting("optimiser", "Adam", {}),
-    Setting(
-        "optimiser",
-        "SGD 0.03, momentum 0.9",
-        {"optimizer": "sgd", "learning_rate": 0.03, "optimizer_options": (("momentum", 0.9),)},
-    ),
-    Setting("optimiser", "RMSProp", {"optimizer": "rmsprop"}),
-    Setting("weight decay (AdamW)", "0", {}),
-    Setting("weight decay (AdamW)", "1", {"optimizer": "adamw", "optimizer_options": (("weight_decay", 1.0),)}),
-    Setting("weight decay (AdamW)", "10", {"optimizer": "adamw", "optimizer_options": (("weight_decay", 10.0),)}),
-    Setting("epsilon", "0.5", {"epsilon": 0.5}),
-    Setting("epsilon", "0.1", {}),
-    Setting("epsilon", "0.01", {"epsilon": 0.01}),
-    Setting("data model", "Gaussian", {}),
-    Setting("data model", "sphere", {}, "sphere"),
-    Setting("layers", "batch norm, c", {}),
-    Setting("layers", "batch norm, no c", {"readout_bias": False}),
-    Setting("layers", "no batch norm, biases", {"batch_norm": False}),
-)
+def choices(n: int) -> tuple[Choice, ...]:
+    """All of them, for n points."""
+    momentum = {"optimizer": "sgd", "learning_rate": 0.03, "optimizer_options": (("momentum", 0.9),)}
+    return (
+        Choice("learning rate", "3e-4", {"learning_rate": 3e-4}),
+        Choice("learning rate", "1e-3", {}),
+        Choice("learning rate", "3e-3", {"learning_rate": 3e-3}),
+        Choice("learning rate", "1e-2", {"learning_rate": 1e-2}),
+        Choice("scale of initial W", "0.1", {"hidden_scale": 0.1}),
+        Choice("scale of initial W", "1", {}),
+        Choice("scale of initial W", "10", {"hidden_scale": 10.0}),
+        Choice("scale of initial a", "0.1", {"readout_scale": 0.1}),
+        Choice("scale of initial a", "1", {}),
+        Choice("scale of initial a", "10", {"readout_scale": 10.0}),
+        Choice("batch size", "n (full)", {}),
+        Choice("batch size", "n / 4", {"batch_size": max(2, n // 4)}),
+        Choice("batch size", "n / 20", {"batch_size": max(2, n // 20)}),
+        Choice("optimiser", "Adam", {}),
+        Choice("optimiser", "SGD 0.03, momentum 0.9", momentum),
+        Choice("optimiser", "RMSProp", {"optimizer": "rmsprop"}),
+        Choice("weight decay (AdamW)", "0", {}),
+        Choice("weight decay (AdamW)", "1", {"optimizer": "adamw", "optimizer_options": (("weight_decay", 1.0),)}),
+        Choice("weight decay (AdamW)", "10", {"optimizer": "adamw", "optimizer_options": (("weight_decay", 10.0),)}),
+        Choice("epsilon", "0.5", {"epsilon": 0.5}),
+        Choice("epsilon", "0.1", {}),
+        Choice("epsilon", "0.01", {"epsilon": 0.01}),
+        Choice("data model", "Gaussian", {}),
+        Choice("data model", "sphere", {"data_model": "sphere"}),
+        Choice("layers", "batch norm, c", {}),
+        Choice("layers", "batch norm, no c", {"readout_bias": False}),
+        Choice("layers", "no batch norm, biases", {"batch_norm": False}),
+    )
 
 
-def configured(setting: Setting, base: SweepConfig) -> SweepConfig:
-    """The base configuration with the setting's choice made."""
-    changes = dict(setting.training)
-    if "batch_size" in changes:  # given as a fraction of n
-        changes["batch_size"] = max(2, base.grid.networks()[0].n // changes["batch_size"])
-    training = dataclasses.replace(base.training, **changes)
-    return dataclasses.replace(base, training=training, data_model=setting.data_model or base.data_model)
+def with_choices(config: SweepConfig) -> SweepConfig:
+    """The sweep in every setting."""
+    return dataclasses.replace(config, settings=Settings(choice.changes for choice in choices(_points(config))))
 
 
-def directory(setting: Setting, out: Path) -> Path:
-    """Where a setting's run is kept; the default setting of every factor is the same run."""
-    if not setting.training and setting.data_model is None:
-        return out / "default"
-    words = f"{setting.factor} {setting.name}".replace("/", "over").replace(",", "").split()
-    return out / "-".join(words).replace("(", "").replace(")", "").lower()
+def _points(config: SweepConfig) -> int:
+    return config.grid.networks()[0].n
 
 
-def run_settings(base: SweepConfig, out: Path, shard: tuple[int, int] = (1, 1)) -> None:
-    """Run every setting; those done before are skipped by their own run directories."""
-    for setting in SETTINGS:
-        print(f"{setting.factor}: {setting.name}", flush=True)
-        run(configured(setting, base), directory(setting, out), shard)
+def run_choices(config: SweepConfig, out: Path, shard: tuple[int, int] = (1, 1)) -> None:
+    """Run every setting."""
+    run(with_choices(config), out, shard)
 
 
 def load(out: Path) -> pl.DataFrame:
-    """The tables of all settings, one below the other, with columns factor, setting, is_default and width_rule."""
-    if (out / "table.parquet").exists() and not (out / "default").exists():
-        return pl.read_parquet(out / "table.parquet")
-    parts = [
-        experiment2.by_rule(report.run_table(directory(setting, out))).with_columns(
-            factor=pl.lit(setting.factor),
-            setting=pl.lit(setting.name),
-            is_default=pl.lit(not setting.training and setting.data_model is None),
-        )
-        for setting in SETTINGS
-    ]
-    return pl.concat(parts)
+    """The table by choices, with columns factor, setting, is_default and width_rule; each factor has the default."""
+    table = report.run_table(out)
+    if "factor" in table.columns:  # of a folder that kept nothing but its table
+        return table
+    config = stored_config(out)
+    table = experiment2.by_rule(table)
+    return pl.concat([_labelled(table, choice, config) for choice in choices(_points(config))])
+
+
+def _labelled(table: pl.DataFrame, choice: Choice, config: SweepConfig) -> pl.DataFrame:
+    """The rows of one choice."""
+    [one] = dataclasses.replace(config, settings=Settings([choice.changes])).configurations()
+    same = [pl.col(name).eq_missing(pl.lit(value)) for name, value in one.choices().items()]
+    return table.filter(*same).with_columns(
+        factor=pl.lit(choice.factor), setting=pl.lit(choice.name), is_default=pl.lit(not choice.changes)
+    )
 
 
 def summary(table: pl.DataFrame) -> str:
@@ -159,4 +150,4 @@ def plot(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    cli.experiment(PRESETS, run_settings, plot, "runs/factors-{preset}", __doc__ or "")
+    cli.experiment(PRESETS, run_choices, plot, "runs/factors-{preset}", __doc__ or "")

@@ -19,10 +19,9 @@ import tyro
 from lawjax import cli
 from lawjax.errors import UserError
 from lawjax.quantiles import quantiles
-from lawjax.sweep import ProbeConfig, SweepConfig, measure, retrain
-from lawjax.sweep.grid import NetworkId, grid_of
+from lawjax.sweep import NetworkId, measure, retrain, stored_config
+from lawjax.sweep.schema import CHOICES
 from lawjax.sweep.store import Store
-from lawjax.train.config import TrainingConfig
 from lawjax.train.training import numerics
 
 
@@ -41,38 +40,26 @@ class Options:
     largest: float = 1e9
 
 
-def stored_config(store: Store) -> SweepConfig:
-    """The configuration that a run directory was made with."""
-    record = store.read_config()["configuration"]
-    options = tuple(tuple(option) for option in record["training"]["optimizer_options"])
-    return SweepConfig(
-        grid_of(record["grid"]),
-        TrainingConfig(**{**record["training"], "optimizer_options": options}),
-        ProbeConfig(**record["probes"]),
-        record["data_model"],
-        record["keep_networks"],
-    )
-
-
 def compare(options: Options) -> str:
     """Train a sample of a run's networks alone and say how they differ from the run's."""
     cli.check_device()
-    store = Store(options.dir)
-    config = stored_config(store)
-    rows = [row for row in store.table().iter_rows(named=True) if row["n"] * row["d"] * row["k"] <= options.largest]
+    config = stored_config(options.dir)
+    table = Store(options.dir).table()
+    rows = [row for row in table.iter_rows(named=True) if row["n"] * row["d"] * row["k"] <= options.largest]
     if not rows:
         raise UserError(f"{options.dir} holds no network with n * d * k up to {options.largest:g}; raise --largest.")
     chosen = np.random.default_rng(0).permutation(len(rows))[: options.sample]
     statuses, steps, spread = 0, 0, []
     for row in (rows[index] for index in chosen):
         name = NetworkId(row["n"], row["d"], row["k"], row["seed"])
-        alone = retrain(name, config)
+        one = config.setting(**{choice: row[choice] for choice in CHOICES})
+        alone = retrain(name, one)
         same = alone.status.label == row["status"]
         statuses += same
         steps += alone.steps == row["steps"]
         if same and row["fitted"] and alone.network is not None:
-            with numerics(config.training):  # in float32, other points would be drawn for a float64 network
-                proxy = measure(alone.network, name, config.probes)["proxy"]
+            with numerics(one.training):  # in float32, other points would be drawn for a float64 network
+                proxy = measure(alone.network, name, one.probes)["proxy"]
             spread.append(proxy / row["proxy"] - 1)
     size = np.abs(spread)
     middle, high, most = quantiles(size, (0.5, 0.9, 1.0))

@@ -12,11 +12,12 @@ from killed_sweeps import killed_until_done
 from polars.testing import assert_frame_equal
 from small_sweep import CONFIG, DEVICE, STUCK, assert_one_sentence, assert_same_tables
 
-from lawjax import UserError, data, sweep
+from lawjax import TwoLayer, UserError, data, sweep
 from lawjax.cli import experiment
 from lawjax.lipschitz import certify
 from lawjax.sweep import Grid, NetworkId, SweepConfig, axes, run
 from lawjax.sweep.schema import CHOICES, IDENTITY
+from lawjax.sweep.store import Store
 
 PROBES = dataclasses.replace(CONFIG.probes, points=20, brackets=False)
 GRID = Grid((40,), (10, 20), (20, 40), seeds=2)
@@ -120,6 +121,19 @@ def test_a_network_is_found_retrained_and_inspected_by_its_setting(crossed):
     assert sweep.describe_network(root, name, **change).count("shapes") == 1
     listed = sweep.describe_run(root)
     assert "networks       32 of 32: " in listed and "data_model" in listed.splitlines()[5]
+
+
+def test_a_network_is_exported_and_inspected_by_its_setting_from_the_command_line(crossed, tmp_path, lawjax):
+    root, _ = crossed
+    identity = [word for name, value in zip("ndk", (40, 10, 20), strict=True) for word in (f"--{name}", value)]
+    status, _, errors = lawjax("export", root, tmp_path / "f.npz", *identity, "--seed", 1)
+    assert status == 2 and "choose one by its data_model or learning_rate" in errors
+    setting = ("--setting", "learning_rate=0.003", "data_model=sphere")
+    assert lawjax("export", root, tmp_path / "f.npz", *identity, "--seed", 1, *setting)[0] == 0
+    wanted = Store(root).network(NetworkId(40, 10, 20, 1), learning_rate=0.003, data_model="sphere")
+    np.testing.assert_array_equal(TwoLayer.load(tmp_path / "f.npz").W, wanted.W)
+    shown = lawjax("inspect", root, *identity, "--seed", 1, *setting)[1]
+    assert "0.003" in shown and "0.01" not in shown
 
 
 def test_brackets_measured_later_go_to_the_network_of_their_setting(tmp_path):

@@ -19,7 +19,7 @@ import polars as pl
 import pytest
 from small_sweep import assert_one_sentence
 
-from lawjax import TwoLayer, UserError, fits, plots, report
+from lawjax import TwoLayer, UserError, fits, plots, report, sweep
 from lawjax.errors import Incomplete
 from lawjax.lipschitz import path_product
 from lawjax.sweep import brackets
@@ -531,9 +531,13 @@ def test_factors_are_drawn_of_their_table(tmp_path, script):
 def test_factors_run_every_setting_once(tmp_path, script):
     status, printed, errors = script("factors", "--preset", "smoke", "--out", tmp_path / "run")
     assert status == 0, errors
-    settings = module("factors")["SETTINGS"]
-    assert printed.count("\n| ") == len(settings) + 2
-    assert len([path for path in (tmp_path / "run").iterdir() if (path / "config.json").exists()]) == 20
+    choices = module("factors")["choices"](16)
+    assert printed.count("\n| ") == len(choices) + 2
+    table = pl.read_parquet(tmp_path / "run" / "table.parquet")
+    assert len(sweep.stored_config(tmp_path / "run").configurations()) == 19
+    of_choice = table.group_by("factor", "setting", maintain_order=True).len()
+    assert of_choice.select("factor", "setting").rows() == [choice[:2] for choice in choices]
+    assert of_choice["len"].unique().to_list() == [4]  # two dimensions, two width rules
 
 
 @pytest.mark.slow

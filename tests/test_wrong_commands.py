@@ -34,6 +34,16 @@ WRONG = {
     "seed": DIGITS,
     "number": NUMBERS,
     "epsilon": [value for value in NUMBERS if value != "0"] + ["1.5"],
+    "setting": [
+        "",
+        "x",
+        "n=60",
+        "learning_rate",
+        "learning_rate=x",
+        "batch_size=2.5",
+        "batch_norm=1",
+        "activation=tanh",
+    ],
     "word": ["", "x", "-1", "SPACE", "space,ball"],
     "network": [*FOREIGN, "data.npz", "stack.npz", "pickled.npz", "infinite.npz"],
     "bracketed": [*FOREIGN, "data.npz", "stack.npz", "pickled.npz", "infinite.npz"],
@@ -51,8 +61,8 @@ IDENTITY: dict[int | str, tuple[str, object]] = {
 # command: {option, or place of a positional argument: (kind, a right value)}
 COMMANDS: dict[str, dict[int | str, tuple[str, object]]] = {
     "inspect": {0: ("run", "run"), "--rows": ("rows", 3)},
-    "inspect one": {0: ("run", "run"), **IDENTITY},
-    "export": {0: ("run", "run"), 1: ("new", "new.npz"), **IDENTITY},
+    "inspect one": {0: ("run", "run"), **IDENTITY, "--setting": ("setting", "activation=relu")},
+    "export": {0: ("run", "run"), 1: ("new", "new.npz"), **IDENTITY, "--setting": ("setting", "activation=relu")},
     "bracket": {
         0: ("bracketed", "network.npz"),
         "--domain": ("word", "sphere"),

@@ -21,6 +21,7 @@ class Export:
         d: dimension.
         k: number of neurons.
         seed: seed of the network.
+        setting: where it was trained in several settings, NAME=VALUE of one, such as learning_rate=0.01.
     """
 
     dir: Positional[Path]
@@ -29,9 +30,11 @@ class Export:
     d: int
     k: int
     seed: int
+    setting: tuple[str, ...] = ()
 
     def __call__(self) -> None:
         """Write it."""
+        from lawjax.sweep import schema
         from lawjax.sweep.grid import NetworkId
         from lawjax.sweep.store import Store
 
@@ -39,6 +42,6 @@ class Export:
         check_device()
         store = Store(self.dir)
         store.read_config()
-        network = store.network(NetworkId(self.n, self.d, self.k, self.seed))
+        network = store.network(NetworkId(self.n, self.d, self.k, self.seed), **schema.parsed(self.setting))
         network.save(self.file, overwrite=False)
         print(f"{self.file}: {network!r}")

@@ -23,6 +23,7 @@ class Inspect:
         d: see n.
         k: see n.
         seed: see n.
+        setting: in which settings to show it, as NAME=VALUE, such as learning_rate=0.01; all of them if none is given.
         rows: how many networks to list.
     """
 
@@ -31,18 +32,19 @@ class Inspect:
     d: int | None = None
     k: int | None = None
     seed: int | None = None
+    setting: tuple[str, ...] = ()
     rows: int = 40
 
     def __call__(self) -> None:
         """Print it."""
-        from lawjax.sweep import inspect
+        from lawjax.sweep import inspect, schema
         from lawjax.sweep.grid import NetworkId
 
         identity = [number for number in (self.n, self.d, self.k, self.seed) if number is not None]
         if len(identity) == 4:
             check_device()
-            print(inspect.describe_network(self.dir, NetworkId(*identity)))
-        elif identity:
+            print(inspect.describe_network(self.dir, NetworkId(*identity), **schema.parsed(self.setting)))
+        elif identity or self.setting:
             raise UserError("Give all of --n, --d, --k and --seed to see one network, or none of them.")
         elif self.rows < 1:
             raise UserError(f"--rows must be at least 1, not {self.rows}.")

@@ -106,7 +106,7 @@ def _bracket(own: Proved, point: np.ndarray | None) -> Bracket:
     if isinstance(proof, CellProof):
         return Bracket(proof.lower, proof.bound, proof.witness, proof, proof.domain)
     assert point is not None
-    attained = norm_at(own.gradients.network, point, proof.domain)
+    attained = norm_at(own.gradients.one, point, proof.domain)
     return Bracket(min(attained, proof.bound), proof.bound, point, proof, proof.domain)
 
 
@@ -115,7 +115,7 @@ def _searched(proved: dict[Domain, list[Proved]], search: Search) -> dict[Domain
     widest = next(iter(proved.values()))
     if not widest:
         return dict.fromkeys(proved, [])
-    networks, ones = [own.gradients.network for own in widest], [_one_to_search(own.gradients) for own in widest]
+    whole, ones = [own.gradients.one for own in widest], [_one_to_search(own.gradients) for own in widest]
     weights = [repeated(own.weights, one.network.n_neurons) for own, one in zip(widest, ones, strict=True)]
     prepared = {
         tangential: [prepare(one.network, own, tangential, search) for one, own in zip(ones, weights, strict=True)]
@@ -132,8 +132,8 @@ def _searched(proved: dict[Domain, list[Proved]], search: Search) -> dict[Domain
         found = witnesses(problems, search, hints)
         if hints is not None:  # what a point of a part shows, this domain shows to the last digit
             found = [
-                _steepest(network, one, domain, (point, *others))
-                for network, one, point, others in zip(networks, ones, found, hints, strict=True)
+                _steepest(own, one, domain, (point, *others))
+                for own, one, point, others in zip(whole, ones, found, hints, strict=True)
             ]
         points[domain] = found
     with np.errstate(over="ignore", under="ignore"):
@@ -143,10 +143,10 @@ def _searched(proved: dict[Domain, list[Proved]], search: Search) -> dict[Domain
         }
 
 
-def _steepest(network: TwoLayer, one: Scaled, domain: Domain, points: Sequence[np.ndarray]) -> np.ndarray:
-    """Of points in the units of the network of size one, that with the largest gradient; of equal ones the first."""
+def _steepest(whole: Scaled, one: Scaled, domain: Domain, points: Sequence[np.ndarray]) -> np.ndarray:
+    """Of points in the units of the network searched, that where the whole one is steepest; of equal ones the first."""
     with np.errstate(over="ignore", under="ignore"):
-        norms = [norm_at(network, np.ldexp(point, -one.point_exponent), domain) for point in points]
+        norms = [norm_at(whole, np.ldexp(point, -one.point_exponent), domain) for point in points]
     return points[int(np.argmax(norms))]
 
 

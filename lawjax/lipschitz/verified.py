@@ -12,7 +12,7 @@ section 3.1). A Cholesky factorisation that runs to its end proves its matrix po
 from __future__ import annotations
 
 import math
-from typing import Any, overload
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse.linalg
@@ -25,16 +25,10 @@ _LANCZOS_TOLERANCE = 1e-6  # of an eigenvector; the eigenvalue is nearer
 MORE = 1.0 + 2.0**-20  # covers products of errors, and lengths of rows that are one but for rounding
 LANCZOS_FROM = 300  # rows from which Lanczos finds the ends of a spectrum sooner than all of it is found
 
-
-@overload
-def up(value: float) -> float: ...
+Value = TypeVar("Value", float, np.ndarray)
 
 
-@overload
-def up(value: np.ndarray) -> np.ndarray: ...
-
-
-def up(value: float | np.ndarray) -> float | np.ndarray:
+def up(value: Value) -> Value:
     """The next larger float64."""
     return np.nextafter(value, np.inf)
 

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +114,38 @@ def as_columns(values: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(found.get("optimizer_options", ""), str):
         found["optimizer_options"] = json.dumps(dict(found["optimizer_options"]))
     return found
+
+
+def parsed(words: Iterable[str]) -> dict[str, Any]:
+    """Fields of a setting from words such as "learning_rate=0.01".
+
+    >>> parsed(["learning_rate=0.01", "batch_size=none", "activation=tanh"])
+    {'learning_rate': 0.01, 'batch_size': None, 'activation': 'tanh'}
+
+    Args:
+        words: NAME=VALUE, one for each field.
+
+    Raises:
+        UserError: a word is no such thing, no setting has the field, or the value is none that it may have.
+    """
+    found = {}
+    for word in words:
+        name, is_pair, value = word.partition("=")
+        if not is_pair or name not in CHOICES:
+            raise UserError(f"A setting is given as NAME=VALUE, with one of {', '.join(CHOICES)}, not as {word!r}.")
+        try:
+            found[name] = None if value.lower() == "none" else _OF_WORDS[SCHEMA[name]](value)
+        except (KeyError, ValueError):
+            raise UserError(f"{name} of a setting cannot be {value!r}.") from None
+    return found
+
+
+_OF_WORDS: dict[pl.DataType, Callable[[str], Any]] = {
+    pl.String(): str,
+    pl.Float64(): float,
+    pl.Int64(): int,
+    pl.Boolean(): {"true": True, "false": False, "True": True, "False": False}.__getitem__,
+}
 
 
 def varied(table: pl.DataFrame) -> list[str]:

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from lawjax.domains import Ball, Domain, Space, Sphere, with_radius
 from lawjax.lipschitz.lower.ascent import ascend
 from lawjax.lipschitz.lower.effort import Annealing, Ascents, Following, Search
-from lawjax.lipschitz.lower.problem import Problem, typical_distance
+from lawjax.lipschitz.lower.problem import Problem, Scored, typical_distance
 from lawjax.lipschitz.lower.smooth_ascent import followed
 from lawjax.lipschitz.padding import padded_size
 from lawjax.network import TwoLayer
@@ -28,13 +28,13 @@ _MULTIPLE = 64  # starts for smooth psi are made a multiple of it, so that few p
 
 
 def ascents(
-    problems: Sequence[Problem], candidates: Sequence[Float[np.ndarray, "_ _"]], search: Search
+    problems: Sequence[Problem], candidates: Sequence[Scored], search: Search
 ) -> list[Float[np.ndarray, "_ _"]]:
-    """The ends (m, d) of each problem's ascents, from its best candidates (m, d) and from random starts."""
-    ends = [points[:0] for points in candidates]
+    """The ends (m, d) of each problem's ascents, from its best candidates and from random starts."""
+    ends = [own.points[:0] for own in candidates]
     for size, members in _batches(problems, search.ascents):
         padded = [problems[i] for i in members]
-        own = [_padded_best(problems[i], candidates[i], search.patterns.count, size[1]) for i in members]
+        own = [_padded_best(candidates[i], search.patterns.count, size[1]) for i in members]
         found = _of_batch(padded, own, size, search)
         for i, points in zip(members, found, strict=True):
             points = points[:, : problems[i].network.dimension].astype(np.float64)
@@ -173,9 +173,9 @@ def _exponents(problem: Problem, tuning: Ascents) -> list[int]:
     return list(range(last, first - 1, -1))[: tuning.lengths]
 
 
-def _padded_best(problem: Problem, candidates: np.ndarray, count: int, dimension: int) -> np.ndarray:
+def _padded_best(candidates: Scored, count: int, dimension: int) -> np.ndarray:
     """(count, dimension): the best candidates, not 0, again and again if there are fewer."""
-    points = candidates[candidates.any(1)]
-    points = problem.best_first(points)[:count] if len(points) else np.eye(1, problem.network.dimension)
+    points = candidates.without_zero().best(count).points
+    points = points if len(points) else np.eye(1, candidates.points.shape[1])
     points = points[np.arange(count) % len(points)]
     return np.pad(points, [(0, 0), (0, dimension - points.shape[1])])

@@ -24,7 +24,7 @@ from jaxtyping import Float
 
 from lawjax.domains import OFF, Ball, Domain, Space
 from lawjax.lipschitz import doubled
-from lawjax.lipschitz.scale import scaled
+from lawjax.lipschitz.scale import Scaled, scaled
 from lawjax.network import TwoLayer
 from lawjax.vectors import lengths
 
@@ -86,7 +86,7 @@ def _slopes(
     on_kink = np.zeros(len(points), bool)
     if not psi.is_piecewise_linear:
         for kink in psi.kinks:
-            near = np.abs(pre_activations - kink) <= _margins(W, b, size, domain)
+            near = np.abs(pre_activations - kink) <= _margins(lengths(W), b, W.shape[1], size, domain)
             on_kink |= (near & (a != 0) & W.any(1)).any(1)
         return psi.slope(pre_activations), on_kink
     passed = np.zeros(pre_activations.shape, np.int8)  # kinks
@@ -95,16 +95,24 @@ def _slopes(
         if not signs.all():
             on_kink |= ((signs == 0) & ((a != 0) & W.any(1))).any(1)
         if psi.has_kink:
-            return psi.slope(signs), on_kink
+            return np.where(signs > 0, psi.sides[1], psi.sides[0]), on_kink
         passed += signs > 0
     return np.array(psi.sides)[passed], on_kink
 
 
-def _margins(W: np.ndarray, b: np.ndarray, size: np.ndarray, domain: Domain) -> np.ndarray:
-    """(m, k): how far pre-activations at points of these lengths may be from those at the points that are meant."""
-    reach = np.multiply.outer(size, lengths(W))
+def _margins(rows: np.ndarray, b: np.ndarray, d: int, size: np.ndarray, domain: Domain) -> np.ndarray:
+    """(m, k): how far pre-activations at points of these lengths may be from those at the points that are meant.
+
+    Args:
+        rows: (k,) lengths of the rows of W.
+        b: (k,).
+        d: dimension.
+        size: (m,) lengths of the points.
+        domain: where.
+    """
+    reach = np.multiply.outer(size, rows)
     moved = 0.0 if isinstance(domain, Space) else OFF
-    return _MARGIN * _EPS * W.shape[1] * (reach + np.abs(b)) + moved * reach
+    return _MARGIN * _EPS * d * (reach + np.abs(b)) + moved * reach
 
 
 def _of_rounding(network: TwoLayer, size: np.ndarray, at: np.ndarray, domain: Domain) -> np.ndarray:
@@ -114,7 +122,8 @@ def _of_rounding(network: TwoLayer, size: np.ndarray, at: np.ndarray, domain: Do
     the slope interval once the margin is large.
     """
     psi = network.activation
-    margin = _margins(network.W, network.b, size, domain)
+    rows = lengths(network.W)
+    margin = _margins(rows, network.b, network.dimension, size, domain)
     off = np.zeros(len(at))
     far = (margin > _NEAR).any(1)
     if far.any():
@@ -124,7 +133,7 @@ def _of_rounding(network: TwoLayer, size: np.ndarray, at: np.ndarray, domain: Do
             slopes.append(np.where(np.abs(at - turn) <= margin, psi.slope(np.full_like(at, turn)), slopes[1]))
         if psi.turns is None and psi.slope_interval is not None:
             slopes += [np.where(margin > _LARGE, end, slopes[1]) for end in psi.slope_interval]
-        off[far] = np.ptp(slopes, axis=0) @ (np.abs(network.a) * lengths(network.W))
+        off[far] = np.ptp(slopes, axis=0) @ (np.abs(network.a) * rows)
     return off
 
 
@@ -139,13 +148,14 @@ def _signs(
     kink: float = 0.0,
 ) -> np.ndarray:
     """(m, k) signs of w . x + b - kink at the points of the domain that are meant; 0 where they are not known."""
-    margin = _margins(W, b, size, domain)
-    beyond = pre_activations - kink
+    beyond = pre_activations - kink if kink else pre_activations
     signs = np.sign(beyond)
-    unsure = np.abs(beyond) <= margin
-    if not unsure.any():
+    far = np.abs(beyond)
+    rows = lengths(W)
+    widest = _margins(rows.max(keepdims=True), b[[np.abs(b).argmax()]], W.shape[1], size, domain)
+    if (far > widest).all():
         return signs
-    unsure &= (a != 0) & W.any(1)
+    unsure = (far <= _margins(rows, b, W.shape[1], size, domain)) & ((a != 0) & W.any(1))
     signs[unsure] = _doubled_signs(W, b, points, size, np.argwhere(unsure), domain, kink)
     return signs
 
@@ -186,9 +196,15 @@ def _sure_signs(one: doubled.Doubled, other: doubled.Doubled, bound: np.ndarray)
     return np.where(np.abs(high) > bound, np.sign(high), 0.0)
 
 
-def norm_at(network: TwoLayer, point: Float[np.ndarray, " d"], domain: Domain = Space()) -> float:
-    """What one point proves, to a few roundings of itself, even where the neurons' parts nearly cancel."""
-    one = scaled(network)
+def norm_at(network: TwoLayer | Scaled, point: Float[np.ndarray, " d"], domain: Domain = Space()) -> float:
+    """What one point proves, to a few roundings of itself, even where the neurons' parts nearly cancel.
+
+    Args:
+        network: one network, or, where that is at hand, what `lawjax.lipschitz.scale` makes of it.
+        point: (d,), for the network itself.
+        domain: where.
+    """
+    one = network if isinstance(network, Scaled) else scaled(network)
     with np.errstate(over="ignore", under="ignore"):
         x = np.ldexp(np.asarray(point, np.float64), one.point_exponent)[None]
     domain = domain.stretched(one.point_exponent)
@@ -196,7 +212,7 @@ def norm_at(network: TwoLayer, point: Float[np.ndarray, " d"], domain: Domain = 
     W, b, a = one.network.W, one.network.b, one.network.a
     path = float(np.abs(a) @ lengths(W))
     if 0.0 < norms[0] < _CANCELS * path:
-        psi = network.activation
+        psi = one.network.activation
         pre_activations = x @ W.T + b
         slopes, _ = _slopes(one.network, x, lengths(x), pre_activations, domain)
         coefficients = doubled.times(slopes[0], a)

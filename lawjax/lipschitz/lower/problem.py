@@ -26,6 +26,32 @@ _USUAL = Search()
 _ORTHONORMAL = 1e-6  # what a basis may lack of it; it only serves the search
 
 
+class Scored(NamedTuple):
+    """Points of a search, with the gradient norms that were found there.
+
+    Attributes:
+        points: (m, d).
+        norms: (m,), those of `lawjax.lipschitz.lower.evaluate`.
+    """
+
+    points: Float[np.ndarray, "m d"]
+    norms: Float[np.ndarray, " m"]
+
+    def joined(self, other: Scored) -> Scored:
+        """These, then others."""
+        return Scored(np.concatenate([self.points, other.points]), np.concatenate([self.norms, other.norms]))
+
+    def best(self, count: int | None = None) -> Scored:
+        """In falling order of their norms; the first of them if a count is given."""
+        order = np.argsort(-self.norms, kind="stable")[:count]
+        return Scored(self.points[order], self.norms[order])
+
+    def without_zero(self) -> Scored:
+        """Those that have a direction."""
+        counts = self.points.any(1)
+        return Scored(self.points[counts], self.norms[counts])
+
+
 class Searched(NamedTuple):
     """A network as searches on any domain see it.
 
@@ -137,22 +163,18 @@ class Problem:
         """Distance of a typical kink from 0, or the radius."""
         return typical_distance(self.network) if isinstance(self.domain, Space) else self.domain.radius
 
-    def norms(self, points: Float[np.ndarray, "m d"]) -> Float[np.ndarray, " m"]:
-        """The gradient norms (m,) at points of the search."""
-        return scaled_norms(self.network, points, self.search_domain)
+    def scored(self, points: Float[np.ndarray, "m d"]) -> Scored:
+        """Points of the search with their gradient norms."""
+        return Scored(points, scaled_norms(self.network, points, self.search_domain))
 
-    def best_first(self, points: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m d"]:
-        """Points of the search in falling order of their gradient norms."""
-        return points[np.argsort(-self.norms(points), kind="stable")]
-
-    def best(self, points: Float[np.ndarray, "m d"], measured: int) -> tuple[float, Float[np.ndarray, " D"]]:
+    def best(self, found: Scored, measured: int) -> tuple[float, Float[np.ndarray, " D"]]:
         """The largest gradient norm of the network itself at the best of some points, and the point of the domain.
 
         Args:
-            points: of the search.
+            found: points of the search.
             measured: how many of them, the best, are measured on the network itself.
         """
-        return self.best_of_domain(self.lifted(self.best_first(points)[:measured]))
+        return self.best_of_domain(self.lifted(found.best(measured).points))
 
     def best_of_domain(self, points: Float[np.ndarray, "m D"]) -> tuple[float, Float[np.ndarray, " D"]]:
         """The same for points (m, d) of the domain, all of which are measured."""

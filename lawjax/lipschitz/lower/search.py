@@ -28,7 +28,7 @@ from lawjax.lipschitz.lower.ascent_batches import ascents
 from lawjax.lipschitz.lower.corners import corner_points
 from lawjax.lipschitz.lower.effort import Search
 from lawjax.lipschitz.lower.evaluate import scaled_norms
-from lawjax.lipschitz.lower.problem import Problem
+from lawjax.lipschitz.lower.problem import Problem, Scored
 from lawjax.lipschitz.lower.smooth_walks import explored
 from lawjax.lipschitz.lower.starts import placed, starting_points
 from lawjax.lipschitz.lower.walks import walk
@@ -47,8 +47,8 @@ def witnesses(
         search: how hard to look.
         hints: points (m, d) of the domain for each problem that are known to be good.
     """
-    candidates = [starting_points(problem, search.first) for problem in problems]
-    found = [problem.best(points, search.measured) for problem, points in zip(problems, candidates, strict=True)]
+    candidates = [problem.scored(starting_points(problem, search.first)) for problem in problems]
+    found = [problem.best(own, search.measured) for problem, own in zip(problems, candidates, strict=True)]
 
     def offer(i: int, better: tuple[float, np.ndarray]) -> None:
         found[i] = max(found[i], better, key=operator.itemgetter(0))
@@ -62,13 +62,13 @@ def witnesses(
         for points in (given, problem.known, None if hints is None else hints[i]):
             if points is not None and len(points):
                 offer(i, problem.best_of_domain(points))
-                best = problem.best_first(problem.lowered(points))[: search.first.given]
-                candidates[i] = np.concatenate([best, candidates[i]])
+                best = problem.scored(problem.lowered(points)).best(search.first.given)
+                candidates[i] = best.joined(candidates[i])
     still = list(filter(is_open, range(len(problems))))
     chosen = [problems[i] for i in still], [candidates[i] for i in still]
     ends = ascents(*chosen, search)
     for i, own in zip(still, ends, strict=True):
-        candidates[i] = np.concatenate([candidates[i], own])
+        candidates[i] = candidates[i].joined(problems[i].scored(own))
         offer(i, problems[i].best(candidates[i], search.measured))
     for i in filter(is_open, still):
         offer(i, problems[i].best(_further(problems[i], candidates[i], search), search.measured))
@@ -99,14 +99,16 @@ def _to_the_rim(problem: Problem, point: np.ndarray) -> np.ndarray:
     return np.asarray(circle[best[len(best) // 2]])
 
 
-def _further(problem: Problem, points: np.ndarray, search: Search) -> np.ndarray:
-    """The points and those of the last searches, as far as the network's size allows."""
+def _further(problem: Problem, found: Scored, search: Search) -> Scored:
+    """What was found and what the last searches find, as far as the network's size allows."""
     psi = problem.network.activation
     if not psi.has_kink:
         grows_without_end = isinstance(problem.search_domain, Space) and psi.slope_interval is None
-        return points if grows_without_end else explored(problem, points, search.smooth_walks)
+        return found if grows_without_end else explored(problem, found, search.smooth_walks)
     corners, is_complete = _corners(problem, search)
-    return _walked(problem, np.concatenate([points, *corners]), search, is_complete=is_complete)
+    for points in corners:
+        found = found.joined(problem.scored(points))
+    return _walked(problem, found, search, is_complete=is_complete)
 
 
 def _corners(problem: Problem, search: Search) -> tuple[list[np.ndarray], bool]:
@@ -124,11 +126,11 @@ def _corners(problem: Problem, search: Search) -> tuple[list[np.ndarray], bool]:
     return found, count >= math.comb(k, min(d, k))
 
 
-def _walked(problem: Problem, points: np.ndarray, search: Search, *, is_complete: bool) -> np.ndarray:
-    """The points, and the ends of walks from the best; few where all corners, and so all cells with one, were seen."""
+def _walked(problem: Problem, found: Scored, search: Search, *, is_complete: bool) -> Scored:
+    """With the ends of walks from the best points; few where all corners, and so all cells with one, were seen."""
     tuning = search.walks
     work, affordable = 40.0 * tuning.lines * math.prod(problem.network.W.shape), tuning.work[problem.is_large]
     walks = int(np.clip(affordable / (10.0 * work), 1, tuning.few if is_complete else tuning.most))
     rounds = int(np.clip(affordable / (walks * work), 0, tuning.rounds))
-    starts = problem.best_first(points)[:walks]
-    return np.concatenate([points, walk(problem.network, starts, problem.search_domain, rounds, tuning)])
+    starts = found.best(walks).points
+    return found.joined(problem.scored(walk(problem.network, starts, problem.search_domain, rounds, tuning)))

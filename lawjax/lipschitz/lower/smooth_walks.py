@@ -7,10 +7,9 @@ slab to slab, and what is followed from there are the best points of the whole s
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 
 from lawjax.lipschitz.lower.effort import SmoothWalks
-from lawjax.lipschitz.lower.problem import Problem
+from lawjax.lipschitz.lower.problem import Problem, Scored
 from lawjax.lipschitz.lower.smooth_ascent import log_norms, polished
 from lawjax.network import TwoLayer
 from lawjax.vectors import lengths
@@ -21,25 +20,25 @@ _EPS = float(np.finfo(np.float64).eps)
 _SAME = 1e-9  # relative distance of the gradient norms at one point found twice
 
 
-def explored(problem: Problem, points: Float[np.ndarray, "m d"], tuning: SmoothWalks) -> Float[np.ndarray, "_ d"]:
-    """The points, random ones at many scales, and where walks and ascents lead from the best of all, several times."""
+def explored(problem: Problem, found: Scored, tuning: SmoothWalks) -> Scored:
+    """With random points at many scales, and where walks and ascents lead from the best of all, several times."""
     random = np.random.default_rng(2)
     count = int(np.clip(tuning.sample_work[problem.is_large] / problem.network.W.size, *tuning.samples))
     scales = problem.typical * 10.0 ** random.uniform(-2, 3, count)
     drawn = _drawn(scales, problem.network.dimension, random)
-    points = np.concatenate([points, problem.search_domain.project(drawn)])
+    found = found.joined(problem.scored(problem.search_domain.project(drawn)))
     for _ in range(tuning.rounds):
-        points = np.concatenate([points, _walked(problem, points, tuning, random)])
-        points = np.concatenate([points, _polished(problem, points, tuning.followed, tuning.follow_work)])
-    return np.concatenate([points, _polished(problem, points, tuning.to_the_end, tuning.follow_work)])
+        found = found.joined(problem.scored(_walked(problem, found, tuning, random)))
+        found = found.joined(problem.scored(_polished(problem, found, tuning.followed, tuning.follow_work)))
+    return found.joined(problem.scored(_polished(problem, found, tuning.to_the_end, tuning.follow_work)))
 
 
-def _walked(problem: Problem, points: np.ndarray, tuning: SmoothWalks, random: np.random.Generator) -> np.ndarray:
+def _walked(problem: Problem, found: Scored, tuning: SmoothWalks, random: np.random.Generator) -> np.ndarray:
     """The ends of walks, half of which start from the best points, and half from others, be they good or bad."""
     network, domain = problem.network, problem.search_domain
     moves = tuning.work / (4.0 * network.W.size * tuning.steps)  # of all walkers in one step
     count = int(np.clip(moves / tuning.fewest_moves, 1, tuning.walkers))
-    points = _distinct(problem, points)
+    points = _distinct(found)
     others = np.linspace(count // 2, max(len(points) - 1, count // 2), count - count // 2).astype(int)
     walkers = points[np.minimum(np.append(np.arange(count // 2), others), len(points) - 1)]
     farthest = _SURE / (_EPS * network.dimension * max(float(lengths(network.W).max()), 1e-200))  # or all are 0
@@ -91,19 +90,16 @@ def _crossing(
     return (steps[..., None] * lines[:, :, None]).reshape(len(walkers), -1, d)
 
 
-def _polished(problem: Problem, points: np.ndarray, most: tuple[int, int], work: float) -> np.ndarray:
+def _polished(problem: Problem, found: Scored, most: tuple[int, int], work: float) -> np.ndarray:
     """Where the best points lead; `most` says how many of them at most, and in how many iterations."""
     network, domain = problem.network, problem.search_domain
     count, iterations = most
     count = int(np.clip(work / (iterations * network.W.size), 1, count))
-    best = _distinct(problem, points)[:count]
+    best = _distinct(found)[:count]
     return domain.project(polished(network, best, domain, iterations))
 
 
-def _distinct(problem: Problem, points: np.ndarray) -> np.ndarray:
+def _distinct(found: Scored) -> np.ndarray:
     """The points but 0 in falling order of their gradient norms, each norm once."""
-    points = points[points.any(1)]
-    norms = problem.norms(points)
-    order = np.argsort(-norms, kind="stable")
-    points, norms = points[order], norms[order]
+    points, norms = found.without_zero().best()
     return points[np.append(True, norms[1:] < norms[:-1] * (1.0 - _SAME))[: len(points)]]
