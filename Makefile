@@ -21,12 +21,14 @@ $(VENV)/.benchmarks-ready: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,benchmarks]'
 	touch $@
 
-# Style, types and the quick tests.
+# Style, types and the quick tests, whose many small programs take longer to optimise than to run: XLA leaves them as they
+# are, here alone. A process goes through neighbouring tests, which share what it has compiled.
 test: venv
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow" -n $(JOBS) --durations 10
+	XLA_FLAGS="$(XLA_FLAGS) --xla_backend_optimization_level=0" \
+		$(BIN)/pytest -m "not slow" -n $(JOBS) --dist worksteal --durations 10
 
 # Every test, and every notebook run from top to bottom.
 test-slow: venv

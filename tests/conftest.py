@@ -4,6 +4,11 @@ import os
 import sys
 from pathlib import Path
 
+# A test process keeps to a core of its own: libraries that take every core would slow each other down.
+if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")) % len(cores)]})
+
 import jax
 import jaxtyping
 import matplotlib

@@ -34,7 +34,8 @@ _SECOND_MARGIN = 2.0**-98  # of its terms, within which it is not sure in double
 _NEAR = 1e-11  # rounding of a pre-activation that changes the slopes of a smooth psi no more than their own rounding
 _LARGE = 1e-6  # one within which a psi' of unknown turns is taken to turn no more than by its square
 _CANCELS = 1e-4  # of the path bound, below which a gradient is summed up in doubled precision
-_BLOCK = 2**20  # entries of one block of doubled inner products
+_BLOCK = 2**17  # numbers of an array at a time, which the processor's cache holds
+_FEWEST = 128  # points at a time
 
 
 def gradient_norms(
@@ -52,8 +53,9 @@ def gradient_norms(
 
 def scaled_norms(network: TwoLayer, points: Float[np.ndarray, "m d"], domain: Domain) -> Float[np.ndarray, " m"]:
     """The same for a network of size one (`lawjax.lipschitz.scale`), which is not scaled again."""
-    norms, _ = scaled_gradients(network, points, domain)
-    return norms
+    step = max(_FEWEST, _BLOCK // max(network.W.shape))
+    blocks = [points[start : start + step] for start in range(0, len(points), step)]
+    return np.concatenate([np.zeros(0), *(scaled_gradients(network, block, domain)[0] for block in blocks)])
 
 
 def scaled_gradients(

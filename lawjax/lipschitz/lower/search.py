@@ -106,8 +106,8 @@ def _further(problem: Problem, found: Scored, search: Search) -> Scored:
         grows_without_end = isinstance(problem.search_domain, Space) and psi.slope_interval is None
         return found if grows_without_end else explored(problem, found, search.smooth_walks)
     corners, is_complete = _corners(problem, search)
-    for points in corners:
-        found = found.joined(problem.scored(points))
+    for points in corners:  # hundreds of thousands, of which no more are looked at again
+        found = found.joined(problem.scored(points).best(max(search.measured, search.walks.most)))
     return _walked(problem, found, search, is_complete=is_complete)
 
 
