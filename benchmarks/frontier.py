@@ -67,6 +67,7 @@ def origins(n: int, d: int, k: int) -> str:
     config = FrontierConfig(steps=12_000)
     uppers = list(search(dataset, k, config, key).uppers)
     trained = memorize(dataset, k, key, TrainingConfig(epsilon=0.02))[0].network
+    assert trained is not None
     initial = [trained, *(search(dataset, width, config, key).network for width in (k // 2, 2 * k))]
     uppers += list(search(dataset, k, replace(config, starts=0), key, initial).uppers)
     return f"| ({n}, {d}, {k}) | {' | '.join(f'{upper:.4f}' for upper in uppers)} |"
@@ -81,16 +82,16 @@ def main() -> None:
         print(side_by_side(*sizes), flush=True)
     print("\nQuadratic forms, k = d, exact fit on the unit ball.\n")
     print("| (n, d) | convex optimum | search / optimum | solver (s) | search (s) |\n" + "| --- " * 5 + "|")
-    for sizes in FORMS:
-        print(form(*sizes), flush=True)
+    for shape in FORMS:
+        print(form(*shape), flush=True)
     print("\nWhere searches start: certificates after 12 000 steps.\n")
     print(
         "| (n, d, k) | random | random | Adam's network | k/2 neurons, split | 2k neurons, merged |\n"
         + "| --- " * 6
         + "|"
     )
-    for sizes in STARTED:
-        print(origins(*sizes), flush=True)
+    for started in STARTED:
+        print(origins(*started), flush=True)
 
 
 if __name__ == "__main__":

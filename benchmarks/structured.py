@@ -156,7 +156,7 @@ def counted(table: pl.DataFrame, by: str) -> list[str]:
         cells = [name, str(part["seed"].n_unique()), *map(str, counts(part))]
         for ratio, far in RATIOS.items():
             cells += [short(part[ratio].quantile(level, "higher")) for level in (0.5, far)]
-        cells.append(f"{1000.0 * part['seconds'].mean():.0f}")
+        cells.append(f"{1000.0 * part.select(pl.col('seconds').mean()).item():.0f}")
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -168,8 +168,8 @@ def counts(part: pl.DataFrame) -> list[int]:
         part.filter(pl.col("faults").list.eval(pl.element().is_in(names)).list.any()).height
         for names in COUNTS.values()
     ]
-    sentences = failed["is_sentence"].sum()
-    warned, not_proved = ((part[column] != "").sum() for column in ("warning", "unproved"))
+    sentences = int(failed["is_sentence"].sum())
+    warned, not_proved = (int((part[column] != "").sum()) for column in ("warning", "unproved"))
     return [failed.height - sentences, sentences, warned, *faults, not_proved]
 
 

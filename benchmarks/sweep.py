@@ -99,10 +99,10 @@ def train_with_lawjax(grid: Grid, training: TrainingConfig) -> EngineTimes:
     compilations: list[float] = []
     lock = threading.Lock()
 
-    def heard(event: str, seconds: float, **_: Any) -> None:
+    def heard(event: str, duration_secs: float, **_: Any) -> None:
         if event == COMPILATION:
             with lock:
-                compilations.append(seconds)
+                compilations.append(duration_secs)
 
     jax.monitoring.register_event_duration_secs_listener(heard)
 
@@ -112,7 +112,8 @@ def train_with_lawjax(grid: Grid, training: TrainingConfig) -> EngineTimes:
             table = run(config, out, checkpoint_seconds=math.inf)
             seconds = time.perf_counter() - start
         flops = (4.0 * pl.col("n") * pl.col("d") * pl.col("k") * pl.col("steps")).sum()
-        return Pass(seconds, table.select(flops).item(), table["steps"].sum(), int(table["fitted"].sum()), len(table))
+        steps, fitted = (int(table[column].sum()) for column in ("steps", "fitted"))
+        return Pass(seconds, table.select(flops).item(), steps, fitted, len(table))
 
     cold = one_pass()
     compile_seconds, programs = sum(compilations), len(compilations)

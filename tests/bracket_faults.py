@@ -38,8 +38,8 @@ def truth(network: TwoLayer, domain: str, radius: float, tangential: bool, lower
         return Truth(value, math.inf, value)
     true = exact(network, domain, radius, tangential)
     if network.dimension > 2 or not is_short(network, lower, true.surely):
-        return Truth(*true, true.surely)
-    return Truth(*true, visible(network, domain, radius, tangential))
+        return Truth(true.surely, true.possibly, true.surely)
+    return Truth(true.surely, true.possibly, visible(network, domain, radius, tangential))
 
 
 def is_short(network: TwoLayer, lower: float, value: float) -> bool:

@@ -56,7 +56,7 @@ def lawjax(monkeypatch, capfd):
         monkeypatch.setattr(sys, "argv", ["/somewhere/lawjax", *map(str, arguments)])
         try:
             cli.main()
-            status = 0
+            status: int | str = 0
         except SystemExit as stop:
             status = stop.code or 0
         return status, *capfd.readouterr()

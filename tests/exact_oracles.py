@@ -404,6 +404,7 @@ def _two_points(kinks: Kinks, unit: Fraction, radius: Fraction) -> Sup:
         at_point, inside = (
             _gradient_at(kinks, Point((side * at.numerator,), (0,), 0, at.denominator)) for at in (radius, inner)
         )
+        assert inside is not None
         surely.update([] if at_point is None else [at_point])
         possibly.add(inside if at_point is None else at_point)
     return Sup(_largest(surely, unit, 1), _largest(possibly, unit, 1))
@@ -437,8 +438,8 @@ def _circle(kinks: Kinks, ball: Ball, normal: Vector | None, jump: Vector) -> Ci
     kinks = _within(kinks, ball)
     circle = Circle(kinks, ball, normal, jump, [], set())
     for i, (row, own) in enumerate(zip(kinks.rows, kinks.jumps, strict=True)):
-        others = Kinks(*([*of[:i], *of[i + 1 :]] for of in kinks[:2]), kinks.base)
-        for point, before, after in _crossings(others, ball, row):
+        rows, jumps = ([*of[:i], *of[i + 1 :]] for of in (kinks.rows, kinks.jumps))
+        for point, before, after in _crossings(Kinks(rows, jumps, kinks.base), ball, row):
             circle.corners.append((point, _beside(circle, before, _sum(after, own))))
     around = [gradients for _, gradients in circle.corners]
     circle.gradients.update(*(around or [_beside(circle, kinks.base)]))
@@ -475,8 +476,8 @@ def _crossings(kinks: Kinks, ball: Ball, row: Vector) -> Iterator[tuple[Point, V
             side = turns(kink) * turns(row) if sign == 0 else 0  # of a kink through the point, as the row grows
             before = _sum(before, jump) if sign > 0 or side < 0 else before
             after = _sum(after, jump) if sign > 0 or side > 0 else after
-        (*p, size), (*s, _) = zip(*at(line.frame), strict=True)
-        yield Point(tuple(p), tuple(s), D, size), before, after
+        (*rational, size), (*irrational, _) = zip(*at(line.frame), strict=True)
+        yield Point(tuple(rational), tuple(irrational), D, size), before, after
 
 
 def _on_sphere(kinks: Kinks, ball: Ball) -> set[Vector]:
@@ -496,6 +497,7 @@ def _largest_along(kinks: Kinks, unit: Fraction, ball: Ball) -> float:
     unit, d = unit / ball.radius, len(ball.frame) - 1
     ends = [(point, own) for circle in circles for point, around in circle.corners for own in _seen(around, d)]
     best = max((_along(gradient, point, unit) for point, gradient in ends), default=0.0)
+    beside: list[tuple[Vector, Circle | None]]
     beside = [(own, circle) for circle in circles for own in _seen(circle.gradients, d)]
     beside = beside or [(own, None) for own in _seen([kinks.base], d)]
     beside.sort(key=lambda each: -_dot(each[0], each[0]))
@@ -525,7 +527,7 @@ def _inside_arcs(circle: Circle | None, gradient: Vector) -> Iterator[tuple[Poin
     planes = [gradient]
     if circle.normal is not None:
         both = _wedge(circle.normal, gradient)
-        plane = (both[2], -both[1], both[0])  # the cross product
+        plane: Vector = (both[2], -both[1], both[0])  # the cross product
         planes.append(plane if any(plane) else _orthogonal(gradient))
     for plane in planes:
         row = tuple(_dot(plane, column) for column in zip(*circle.ball.frame[:-1], strict=True))

@@ -21,7 +21,7 @@ _ACTIVATIONS = (*("relu",) * 5, *("leaky_relu",) * 2, *("abs",) * 2, "identity")
 _RADII = (*(1.0,) * 6, 0.5, 2.0, 0.3, 1e-3, 1e3)
 _MOST = {1: 40, 2: 40, 3: 16}  # neurons
 # Points of the unit circle and sphere with fractions for coordinates: numerators, denominator.
-_RATIONAL = {
+_RATIONAL: dict[int, list[tuple[tuple[int, ...], int]]] = {
     1: [((1,), 1)],
     2: [((1, 0), 1), ((3, 4), 5), ((5, 12), 13), ((8, 15), 17), ((7, 24), 25)],
     3: [((1, 0, 0), 1), ((3, 4, 0), 5), ((5, 12, 0), 13), ((1, 2, 2), 3), ((2, 3, 6), 7), ((1, 4, 8), 9)],
@@ -225,7 +225,8 @@ def sawtooth(rng, d, k, activation):
     places = np.cumsum(np.full(k, _width(rng) / 4.0)) - 1.0
     heights = np.where(np.arange(k) % 2 == 0, 2.0, -2.0)
     heights[0] = 1.0
-    return TwoLayer(*_along(_row(rng, d), places, heights), 0.0, activation)
+    W, b, a = _along(_row(rng, d), places, heights)
+    return TwoLayer(W, b, a, 0.0, activation)
 
 
 @_kind

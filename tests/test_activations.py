@@ -4,7 +4,9 @@ import dataclasses
 import json
 import math
 import pickle
+from collections.abc import Callable
 from decimal import Decimal, localcontext
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -199,7 +201,8 @@ def test_smooth_activations_keep_their_digits_in_the_tails(name, on_device, dtyp
         context.prec = 60
         exact = [in_decimals(name, point) for point in t]
         psi, points = activations.get(name), jnp.asarray(t) if on_device else t
-        for function, truths, ulps in zip((psi, psi.slope), zip(*exact, strict=True), ULPS[name], strict=True):
+        functions: tuple[Callable[..., Any], ...] = psi, psi.slope
+        for function, truths, ulps in zip(functions, zip(*exact, strict=True), ULPS[name], strict=True):
             found = np.asarray(function(points))
             assert found.dtype == dtype
             errors = [
@@ -217,8 +220,8 @@ def test_smooth_activations_at_the_ends(name, size, on_device):
     """Their limits, without a warning, also where pre-activations have overflowed; so have their derivatives."""
     psi = activations.get(name)
     with jax.enable_x64(True):
-        t = np.array([-size, size])
-        t = jnp.asarray(t) if on_device else t
+        ends = np.array([-size, size])
+        t = jnp.asarray(ends) if on_device else ends
         values = {"tanh": [-1.0, 1.0], "sigmoid": [0.0, 1.0], "elu": [-1.0, size]}.get(name, [0.0, size])
         np.testing.assert_array_equal(psi(t), values)
         np.testing.assert_array_equal(psi.slope(t), [0.0, 0.0] if name in ("tanh", "sigmoid") else [0.0, 1.0])
@@ -384,11 +387,15 @@ def test_intervals_without_end_and_of_one_point(name):
 @pytest.mark.parametrize("name", KINKED)
 def test_an_interval_that_ends_at_a_kink_has_the_slope_of_its_own_side(name):
     psi = activations.get(name)
-    for kink, before, after in zip(psi.kinks, psi.sides, psi.sides[1:], strict=False):
-        at = np.array([kink])
-        assert psi.slopes_over(at - 0.5, at) == (before, before) and psi.slopes_over(at, at + 0.5) == (after, after)
+
+    def over(low, high):
+        [least], [most] = psi.slopes_over(np.array([low]), np.array([high]))
+        return least, most
+
+    for at, before, after in zip(psi.kinks, psi.sides, psi.sides[1:], strict=False):
+        assert over(at - 0.5, at) == (before, before) and over(at, at + 0.5) == (after, after)
         both = min(before, after), max(before, after)
-        assert psi.slopes_over(at, at) == both == psi.slopes_over(at - 1e-9, at + 1e-9)
+        assert over(at, at) == both == over(at - 1e-9, at + 1e-9)
 
 
 def test_a_slope_that_jumps_and_bends():
@@ -554,9 +561,10 @@ def test_a_sweep_takes_every_name():
 
 def test_ones_own_is_trained_and_bounded_below_but_not_in_a_sweep():
     points = data.gaussian(jax.random.key(0), 12, 6)
-    config = TrainingConfig(activation=softsign(), step_limit=3000)
+    psi = softsign()
+    config = TrainingConfig(activation=psi, step_limit=3000)
     [trained] = memorize(points, [8], jax.random.key(1), config)
-    assert trained.network.activation is config.activation and trained.fitted
+    assert trained.network.activation is psi and trained.fitted
     assert {bound.name for bound in lower_bounds.all(points, 8, softsign()) if bound.value is not None} >= {"Theorem 3"}
     with pytest.raises(UserError, match="A sweep is stored"):
         SweepConfig(grid=Grid((12,), (6,), (8,), 1), training=config)

@@ -16,6 +16,7 @@ from lawjax.domains import Ball, Sphere, named
 from lawjax.lipschitz import (
     DisjointCaps,
     OverlappingCaps,
+    SlopeProof,
     certify,
     exact_circle,
     exact_space,
@@ -359,6 +360,7 @@ def test_no_certificate_is_below_its_share_of_the_path_product(seed):
     certificate, found = certify(f, by_cells=False), lawjax.bracket(f)
     generators = f.a[:, None] * f.W
     path = float(np.linalg.norm(generators, axis=1).sum())
+    assert isinstance(certificate, SlopeProof)
     for neuron, other, sign in certificate.ties:
         generators[other] += sign * generators[neuron]
         generators[neuron] = 0.0

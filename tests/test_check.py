@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -301,12 +302,15 @@ def test_numbers_that_vanish_prove_nothing(tmp_path, arrays, statement):
     assert not judged(tmp_path, *arrays, **statement)[0]
 
 
+NO_NEURONS: list[Any] = [0, "0", [[0]], [[]], None, {}]
+
+
 @pytest.mark.parametrize(
     ("arrays", "statement"),
     [
         *[
             (([[1.0]], [0.0], [1.0]), {"bound": 2.0, "proof": {**by_slopes((), (1.0, 1.0)), "neurons": neurons}})
-            for neurons in (0, "0", [[0]], [[]], None, {})
+            for neurons in NO_NEURONS
         ],
         (([[1.0]], [0.0], [1.0], "\ud800"), {"bound": 2.0}),
         ((np.zeros((1, 300_000)), [0.0], [1.0], "power:2"), {"bound": 2.0, "domain": "ball", "proof": {"by": "form"}}),
@@ -588,6 +592,7 @@ def test_assumptions_that_do_not_fit_together(change, tmp_path):
     record = certify(f).record(f)
     valid, why = verdict(tmp_path, {**record, "assumed": {**record["assumed"], **change}})
     assert not valid and why.endswith(".")
+    broken: Any
     for broken in ([], "relu", {}, {"slopes": [0, 1]}):
         assert not verdict(tmp_path, {**record, "assumed": broken})[0]
 

@@ -2,6 +2,7 @@
 
 import gc
 import shutil
+from typing import Any
 
 import jax
 import numpy as np
@@ -83,7 +84,12 @@ def test_networks_on_a_device_are_stored_as_numpy(tmp_path):
 def test_loading_one_network_leaves_the_others_on_disk(stored, monkeypatch):
     trees = []
     load = checkpoints._load
-    monkeypatch.setattr(checkpoints, "_load", lambda *arguments: trees.append(load(*arguments)) or trees[-1])
+
+    def loaded(*arguments):
+        trees.append(load(*arguments))
+        return trees[-1]
+
+    monkeypatch.setattr(checkpoints, "_load", loaded)
     wanted = NetworkId(10, 1, 1, 12)
     load_network(stored, wanted)
     [tree] = trees
@@ -167,8 +173,8 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence_or_read_as_it_was(tmp_p
                     assert_same_network(load_network(copy, name), f)
             else:
                 back = load_arrays(copy, jax.tree.map(np.zeros_like, tree))
-                for name in tree:
-                    np.testing.assert_array_equal(back[name], tree[name], err_msg=label)
+                for leaf in tree:
+                    np.testing.assert_array_equal(back[leaf], tree[leaf], err_msg=label)
         except UserError as error:
             assert_one_sentence(str(error))
             refused += 1
@@ -188,7 +194,8 @@ def test_arrays_come_back_bit_for_bit_with_leaves_of_size_zero(tmp_path):
     )
     save_arrays(tmp_path / "pack", tree)
     back = load_arrays(tmp_path / "pack", jax.tree.map(lambda leaf: np.ones_like(leaf), tree))
-    assert jax.tree.structure(back) == jax.tree.structure(tree)
+    structure: Any = jax.tree.structure(back)  # jaxlib is without types
+    assert structure == jax.tree.structure(tree)
     for one, other in zip(jax.tree.leaves(back), jax.tree.leaves(tree), strict=True):
         assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
 

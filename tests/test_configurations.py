@@ -76,7 +76,7 @@ def test_published_runs_are_read_as_they_were_written(name):
     assert f"{len(table)} rows in table.parquet" in describe_run(root)
 
 
-GARBAGE = {
+GARBAGE: dict[str, str | bytes] = {
     "no JSON": "{",
     "empty": "",
     "no text": b"\xff\xfe\x00",

@@ -65,7 +65,7 @@ def run_script(name, *arguments):
         patch.syspath_prepend(EXPERIMENTS)
         try:
             runpy.run_path(str(EXPERIMENTS / f"{name}.py"), run_name="__main__")
-            status = 0
+            status: int | str = 0
         except SystemExit as stop:
             status = stop.code or 0
     return status, out.getvalue(), errors.getvalue()
@@ -264,9 +264,12 @@ def test_a_figure_or_a_summary_that_fails_loses_nothing_else(tmp_path, capsys):
     def refuse():
         raise UserError("Nothing fits.")
 
+    def divide():
+        return 1 / 0
+
     (tmp_path / "figures").mkdir()
     with pytest.raises(ZeroDivisionError):
-        report.write(tmp_path, table, {"bad": lambda: 1 / 0, "good": good}, lambda: "All is well.\n")
+        report.write(tmp_path, table, {"bad": divide, "good": good}, lambda: "All is well.\n")
     assert sorted(pictures(tmp_path)) == ["good.pdf", "good.png"]
     assert (tmp_path / "summary.md").read_text() == "All is well.\n" and "All is well." in capsys.readouterr().out
     other = tmp_path / "other"

@@ -119,7 +119,8 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     slopes = constants = 0
     trials = 400
     for _ in range(trials):
-        fit = affine(*grouped_line(rng, 30), n_resamples=400, rng_seed=int(rng.integers(2**31)))
+        x, y, groups = grouped_line(rng, 30)
+        fit = affine(x, y, groups, n_resamples=400, rng_seed=int(rng.integers(2**31)))
         slopes += fit.slope_interval[0] <= 3.0 <= fit.slope_interval[1]
         constants += fit.intercept_interval[0] <= 5.0 <= fit.intercept_interval[1]
     # Percentile intervals over 30 groups cover a little less than 95 %; three standard errors of 400 trials are 3.3 %.

@@ -301,7 +301,7 @@ def test_side_by_side_is_alone():
 
 
 def test_progress_counts_every_step():
-    made = []
+    made: list[int] = []
     dataset = generic(20, 10, model="gaussian")
     search_all([Problem(dataset, 5, jax.random.key(0))], FrontierConfig(steps=1500, starts=3), made.append)
     assert sum(made) == 3 * 1500

@@ -126,8 +126,9 @@ def test_the_objective_is_the_network_and_its_bound():
     points, own = jnp.asarray(x), jnp.asarray(signs)
     network = ThreeLayer(A, params.u, TwoLayer(outer.W / math.sqrt(inner), outer.b, signs * outer.s, outer.c))
     np.testing.assert_allclose(objective.outputs(params, own, points), network(x), rtol=1e-4, atol=1e-5)
+    vectors = jnp.asarray(U)
     for _ in range(400):
-        squared, U = objective.squared_bound(params, own, jnp.asarray(U), math.inf)
+        squared, vectors = objective.squared_bound(params, own, vectors, math.inf)
     assert math.sqrt(squared) == pytest.approx(network.bound(), rel=1e-2)
     wide, more = objective.padded(params, k + 3), jnp.append(own, jnp.zeros(3))
     np.testing.assert_allclose(objective.outputs(wide, more, points), objective.outputs(params, own, points), rtol=1e-6)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +58,7 @@ def test_row_i_is_drawn_from_the_key_folded_with_i(dtype):
         for i in (0, 1, 255, 256, 299):
             alone = jax.random.normal(jax.random.fold_in(key, i), (5,), dtype)
             # A row drawn in a batch may differ from one drawn alone in the last bit of the inverse error function.
-            np.testing.assert_allclose(rows[i], alone, rtol=4 * jnp.finfo(dtype).eps)
+            np.testing.assert_allclose(rows[i], alone, rtol=4 * float(jnp.finfo(dtype).eps))
         assert len({row.tobytes() for row in rows}) == len(rows)
 
 
@@ -95,7 +96,9 @@ def drawn():
         "float64": data.gaussian(key, 12, 4, np.float64),
     }
     sets = {name: data.Dataset(*map(np.asarray, one)) for name, one in sets.items()}
-    found = {name: ("".join("-+"[int(y > 0)] for y in one.y), one.x[0].tolist()) for name, one in sets.items()}
+    found: dict[str, Any] = {
+        name: ("".join("-+"[int(y > 0)] for y in one.y), one.x[0].tolist()) for name, one in sets.items()
+    }
     found["keys"] = [list(words(one)) for one in (key, of_weights, keys.probe_key(12, 4, 5, 3))]
     for name, config in (("weights", TrainingConfig()), ("weights64", TrainingConfig(dtype="float64"))):
         with numerics(config):

@@ -6,6 +6,7 @@ import math
 import signal
 import threading
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -76,7 +77,8 @@ def test_stopped_between_any_two_writes_a_run_goes_on_to_the_same_table(tmp_path
         assert set(whole.filter(k=2)["status"]) == {"step limit"}
 
     disk, rng, root = Disk(monkeypatch), np.random.default_rng(1), tmp_path / "stopped"
-    before, kills = {}, 0
+    before: dict[Path, tuple[int, bytes]] = {}
+    kills = 0
     while True:
         disk.budget = int(rng.integers(1, 10))
         try:
@@ -151,7 +153,8 @@ def wait_for_commits(process, root, number):
 
 def kill_and_resume(root, log, moments, rng, **options):
     """Run, kill after so many commits each time, run to the end; returns whether a pack was in flight at the kills."""
-    in_flight, before = [], {}
+    in_flight: list[bool] = []
+    before: dict[Path, tuple[int, bytes]] = {}
     for commits in moments:
         process = small_sweep.start(root, log, **options)
         wait_for_commits(process, root, commits)

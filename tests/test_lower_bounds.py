@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def measured():
     """(data set, network, bracket on R^d or, for polynomials, the ball)."""
     networks = fitting_networks()
     polynomial = [network.activation.name.startswith("power") for _, network in networks]
-    found = [None] * len(networks)
+    found: list[Any] = [None] * len(networks)
     for domain, wanted in (("space", False), ("ball", True)):
         chosen = [i for i, is_polynomial in enumerate(polynomial) if is_polynomial == wanted]
         bounds = brackets([networks[i][1] for i in chosen], (domain,))[domain]

@@ -1,5 +1,7 @@
 """The two-layer network: values, gradients, invariances, the pytree, files and bad input."""
 
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -17,8 +19,8 @@ NAMES = (*activations.PRESETS, "leaky_relu:0.2", "power:1", "power:2", "power:3"
 
 def random_network(seed, k=7, d=4, activation="relu", stack=(), dtype=np.float64):
     rng = np.random.default_rng(seed)
-    arrays = (rng.normal(size=(*stack, *shape)).astype(dtype) for shape in ((k, d), (k,), (k,), ()))
-    return TwoLayer(*arrays, activation)
+    W, b, a, c = (rng.normal(size=(*stack, *shape)).astype(dtype) for shape in ((k, d), (k,), (k,), ()))
+    return TwoLayer(W, b, a, c, activation)
 
 
 def random_points(seed, n=9, d=4):
@@ -157,7 +159,8 @@ def test_pytree_keeps_the_arrays_and_the_activation():
     leaves, structure = jax.tree.flatten(f)
     assert all(leaf is array for leaf, array in zip(leaves, (f.W, f.b, f.a, f.c), strict=True))
     assert jax.tree.unflatten(structure, leaves).activation.name == "gelu"
-    assert structure != jax.tree.structure(random_network(7, activation="tanh"))
+    other: Any = jax.tree.structure(random_network(7, activation="tanh"))  # jaxlib is without types
+    assert other != structure
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(f)]
     assert paths == [".W", ".b", ".a", ".c"]
     doubled = jax.tree.map(lambda leaf: 2 * leaf, f)

@@ -208,14 +208,15 @@ def test_mistakes_are_found_before_anything_is_trained(tmp_path, model, match):
 def test_a_function_that_fails_later_leaves_what_was_stored(tmp_path):
     right = run(configured(clusters), tmp_path / "right", progress=False)
 
+    wrong = {20}
+
     def fails_at_20(key, n, d):
-        if fails_at_20.wrong and d == 20:
+        if d in wrong:
             raise ValueError("not yet")
         return clusters(key, n, d)
 
-    fails_at_20.wrong = True
     with pytest.raises(UserError, match="fails_at_20 with n = 40 and d = 20 failed .ValueError: not yet"):
         run(configured(fails_at_20), tmp_path / "run", progress=False)
-    fails_at_20.wrong = False
+    wrong.clear()
     table = run(configured(fails_at_20), tmp_path / "run", progress=False)
     assert_same_tables(table.drop("data_model"), right.drop("data_model"))

@@ -391,7 +391,7 @@ def test_an_epoch_visits_every_row_once(size, padding):
     per_epoch = 24 // size
     drawn = list(batches(slot, 24, size, 6 * per_epoch))
     assert [begins for _, begins in drawn] == ([True] + [False] * (per_epoch - 1)) * 6
-    epochs = [sum((rows for rows, _ in drawn[i : i + per_epoch]), []) for i in range(0, len(drawn), per_epoch)]
+    epochs = [[row for rows, _ in drawn[i : i + per_epoch] for row in rows] for i in range(0, len(drawn), per_epoch)]
     for rows in epochs:
         assert len(rows) == len(set(rows)) == per_epoch * size
         assert set(rows) <= set(range(24))

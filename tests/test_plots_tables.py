@@ -221,8 +221,8 @@ def test_a_table_without_rows_is_one_sentence(name):
 @pytest.mark.parametrize("name", ["figure1", "constructions", "lower_bounds", "law", "depth"])
 def test_a_row_that_the_figure_does_not_know_is_not_dropped_silently(name):
     make, table = SMALL[name]
-    column = {"figure1": "width_rule", "constructions": "construction", "lower_bounds": "kind", "law": "source"}
-    column = column.get(name, "layers")
+    columns = {"figure1": "width_rule", "constructions": "construction", "lower_bounds": "kind", "law": "source"}
+    column = columns.get(name, "layers")
     unknown = table.with_columns((pl.lit("mine") if column != "layers" else pl.lit(7, pl.Int64)).alias(column))
     with pytest.raises(UserError, match="^Unknown .* (7|mine): the figure knows "):
         make(pl.concat([table, unknown]))

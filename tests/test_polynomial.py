@@ -194,13 +194,13 @@ def test_all_ways_to_flatten_agree(power):
     """With as many monomials as neurons nearly, either way is taken by hand."""
     rng = np.random.default_rng(power)
     U, c = random_points(rng, 40, 4), rng.standard_normal(40)
-    wide = [np.vstack([U, np.zeros((30000, 4))]), np.append(c, np.zeros(30000))]
+    wide, weights = np.vstack([U, np.zeros((30000, 4))]), np.append(c, np.zeros(30000))
     by_factor = flattenings.factor(U, power // 2, with_identity=False)
     by_monomials = flattenings.monomials(4, power // 2)
     other = flattenings.features(U, power - power // 2, 4096)
     norms = [np.linalg.norm(flattenings.flattening(U, c, one, other, 2**22), 2) for one in (by_factor, by_monomials)]
     assert norms[1] <= norms[0] * (1 + 1e-12) <= norms[1] * (1 + 1e-8)
-    assert flattenings.first_flattening(*wide, power)[0] == pytest.approx(
+    assert flattenings.first_flattening(wide, weights, power)[0] == pytest.approx(
         flattenings.first_flattening(U, c, power)[0], rel=1e-8
     )
     blocked = flattenings.flattening(U, c, by_monomials, other, 100)

@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse
 from lipschitz_networks import random_network
 
-from lawjax import activations
+from lawjax import TwoLayer, activations
 from lawjax.lipschitz import certify
 from lawjax.lipschitz.upper.slopes import slope_intervals
 from lawjax.lipschitz.upper.zonotope import zonotope_of
@@ -41,7 +41,7 @@ def size_of(f):
 
 def networks(rng, activation, count):
     """Random networks but constant ones, whose certificate is 0 and a solver's value the root of its error."""
-    found = []
+    found: list[TwoLayer] = []
     while len(found) < count:
         f = random_network(rng, activation, scales=0.0)
         found += [f] if size_of(f) > 0.0 else []

@@ -32,7 +32,7 @@ def seeds_of(kind, count, smooth=False):
     return range(names.index(kind), count * len(names), len(names))
 
 
-def assert_right(one, domain, tangential, tmp_path):
+def assert_right(one, tmp_path, domain, tangential):
     """The bracket has no fault, and its certificate is proved; extreme sizes may be refused in a sentence."""
     kind, f, radius = one
     found = record = None
@@ -55,7 +55,7 @@ def assert_right(one, domain, tangential, tmp_path):
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != LARGE])
 def test_a_network_of_each_kind_for_each_question(kind, tmp_path):
     for seed, question in zip(seeds_of(kind, 4), QUESTIONS, strict=True):
-        assert_right(structured(seed), *question, tmp_path)
+        assert_right(structured(seed), tmp_path, *question)
 
 
 @pytest.mark.slow
@@ -63,13 +63,13 @@ def test_a_network_of_each_kind_for_each_question(kind, tmp_path):
 def test_many_networks_of_each_kind(kind, tmp_path):
     for seed in seeds_of(kind, 10 if kind == LARGE else 50):
         for question in QUESTIONS:
-            assert_right(structured(seed), *question, tmp_path)
+            assert_right(structured(seed), tmp_path, *question)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ROUGH])
 def test_a_smooth_network_of_each_kind(kind, tmp_path):
     number = list(KINDS).index(kind)
-    assert_right(structured(seeds_of(kind, 1, smooth=True)[0], smooth=True), *QUESTIONS[number % 4], tmp_path)
+    assert_right(structured(seeds_of(kind, 1, smooth=True)[0], smooth=True), tmp_path, *QUESTIONS[number % 4])
 
 
 @pytest.mark.slow
@@ -77,7 +77,7 @@ def test_a_smooth_network_of_each_kind(kind, tmp_path):
 def test_many_smooth_networks_of_each_kind(kind, tmp_path):
     for seed in seeds_of(kind, 15, smooth=True):
         for question in QUESTIONS:
-            assert_right(structured(seed, smooth=True), *question, tmp_path)
+            assert_right(structured(seed, smooth=True), tmp_path, *question)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_cap_that_only_the_checker_knows_apart(tmp_path):
     one = structured(1989)
     assert isinstance(certify(one.network, Ball(one.radius)), DisjointCaps)
     for question in QUESTIONS:
-        assert_right(one, *question, tmp_path)
+        assert_right(one, tmp_path, *question)
 
 
 def test_a_witness_next_to_a_tangent_point():

@@ -295,7 +295,7 @@ def test_statuses_have_words():
 
 # --- compilations ---------------------------------------------------------------------------------------------------
 
-COMPILED = []
+COMPILED: list[str] = []
 
 
 def _listen(event, duration, **details):

@@ -44,7 +44,8 @@ def test_the_spectral_norm_is_above_in_exact_arithmetic(seed, m, p, scale):
     exact = [[Fraction(entry) for entry in row] for row in A]
     matrix = [
         [
-            (Fraction(bound) ** 2 if i == j else 0) - sum(x * y for x, y in zip(exact[i], exact[j], strict=True))
+            (Fraction(bound) ** 2 if i == j else Fraction(0))
+            - sum(x * y for x, y in zip(exact[i], exact[j], strict=True))
             for j in range(m)
         ]
         for i in range(m)

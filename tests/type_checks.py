@@ -9,6 +9,6 @@ CONF = BeartypeConf(is_pep484_tower=True)  # an int is a float
 def checked(function):
     """The function with its arguments and results checked; as it is where beartype knows no such type (Polars')."""
     try:
-        return beartype(function, conf=CONF)
+        return beartype(conf=CONF)(function)
     except BeartypeDecorHintException:
         return function

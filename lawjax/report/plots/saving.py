@@ -16,7 +16,7 @@ from lawjax.report.plots.base import style
 DPI = 160
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
+def save(figure: Figure, path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> tuple[Path, Path]:
     """Write `figure` as PNG (160 dots per inch) and as PDF beside it, making the folders on the way.
 
     Each file is written whole under another name and then renamed, so that a reader never sees half a figure.
