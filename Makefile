@@ -27,7 +27,7 @@ test: venv
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	XLA_FLAGS="$(XLA_FLAGS) --xla_backend_optimization_level=0" \
+	XLA_FLAGS="$(XLA_FLAGS) --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false" \
 		$(BIN)/pytest -m "not slow" -n $(JOBS) --dist worksteal --durations 10
 
 # Every test, and every notebook run from top to bottom.

@@ -145,6 +145,31 @@ def only_at(width, wrong):
     return probe
 
 
+class Counter:
+    """Counts the chunks of steps of a run that it observes."""
+
+    def __init__(self):
+        self.advanced = 0
+
+    def __call__(self, event):
+        self.advanced += event.what == "advanced"
+
+
+IN_SMALL_CHUNKS = dataclasses.replace(DEVICE, max_chunk=40, workers=1)
+
+
+def right(network, dataset):
+    return {"least": 1.0}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The table of a run with the probe `right`, and of how many chunks it is."""
+    counter, root = Counter(), tmp_path_factory.mktemp("undisturbed") / "run"
+    options = {"progress": False, "on": IN_SMALL_CHUNKS, "observers": [counter]}
+    return run(SMALL, root, probes={"p": right}, **options), counter.advanced
+
+
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [
@@ -154,25 +179,18 @@ def only_at(width, wrong):
         (lambda: {"least": [1.0]}, "The probe p must return numbers, but 'least' is"),
     ],
 )
-def test_a_mistake_with_one_network_loses_none(tmp_path, wrong, match):
+def test_a_mistake_with_one_network_loses_none(tmp_path, wrong, match, undisturbed):
     """What was trained until then is stored, the network with which it failed included; the run goes on from there."""
-    on = dataclasses.replace(DEVICE, max_chunk=40, workers=1)
-    right = lambda network, dataset: {"least": 1.0}  # noqa: E731
-    whole = run(SMALL, tmp_path / "whole", probes={"p": right}, progress=False, on=on)
-    advanced = {"whole": 0, "before": 0, "after": 0}
-
-    def counting(name):
-        return lambda event: advanced.update({name: advanced[name] + (event.what == "advanced")})
-
-    run(SMALL, tmp_path / "again", probes={"p": right}, progress=False, on=on, observers=[counting("whole")])
-    root, probe = tmp_path / "run", only_at(20, wrong)
+    whole, chunks = undisturbed
+    counter, probe = Counter(), only_at(20, wrong)
+    options = {"progress": False, "on": IN_SMALL_CHUNKS, "observers": [counter]}
     for _ in range(2):  # the second time it fails at once
         with pytest.raises(UserError, match=match) as caught:
-            run(SMALL, root, probes={"p": probe}, progress=False, on=on, observers=[counting("before")])
+            run(SMALL, tmp_path, probes={"p": probe}, **options)
         assert_one_sentence(str(caught.value))
-    table = run(SMALL, root, probes={"p": right}, progress=False, on=on, observers=[counting("after")])
+    table = run(SMALL, tmp_path, probes={"p": right}, **options)
     assert_same_tables(table, whole)
-    assert advanced["before"] + advanced["after"] <= advanced["whole"] + 2  # no step was made twice but for a chunk
+    assert counter.advanced <= chunks + 2  # no step was made twice but for a chunk
 
 
 def test_killed_between_any_two_writes_a_run_with_probes_goes_on_to_the_same_table(tmp_path, monkeypatch):

@@ -57,10 +57,10 @@ def test_an_unknown_experiment_is_one_sentence_that_lists_them(lawjax, name):
         "retrain absent --sample 3",
     ],
 )
-def test_run_prints_what_the_script_prints(line):
+def test_run_prints_what_the_script_prints(line, lawjax):
     name, *options = line.split()
     by_path = python(ROOT / "experiments" / f"{name}.py", *options)
-    assert python("-m", "lawjax", "run", name, *options) == by_path
+    assert lawjax("run", name, *options) == by_path
     assert by_path[1] + by_path[2] and "Traceback" not in by_path[2]
 
 
