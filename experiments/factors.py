@@ -102,9 +102,9 @@ def run_choices(config: SweepConfig, out: Path, shard: tuple[int, int] = (1, 1))
 
 def load(out: Path) -> pl.DataFrame:
     """The table by choices, with columns factor, setting, is_default and width_rule; each factor has the default."""
+    if (out / "table.parquet").exists() and not (out / "results").exists():  # of a folder that kept nothing else
+        return pl.read_parquet(out / "table.parquet")
     table = report.run_table(out)
-    if "factor" in table.columns:  # of a folder that kept nothing but its table
-        return table
     config = stored_config(out)
     table = experiment2.by_rule(table)
     return pl.concat([_labelled(table, choice, config) for choice in choices(_points(config))])

@@ -270,4 +270,5 @@ class TwoLayer:
             own = None if activation is None else activations.get(activation)
             return cls(**named, activation=own if own is not None and own.name == name else name)
         except UserError as error:
-            raise UserError(f"{path} is no valid network: {error}") from None
+            own_name = "" if "Unknown activation" not in str(error) else " One's own is passed: load(path, activation)."
+            raise UserError(f"{path} is no valid network: {error}{own_name}") from None

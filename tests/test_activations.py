@@ -599,6 +599,8 @@ def test_ones_own_without_turns_has_its_interval_everywhere():
         ({"function": lambda t: t.no_such_thing}, "fail for an array"),
         ({"function": jnp.tanh}, "NumPy array in float64"),
         ({"slope": lambda t: 1.0}, "NumPy array in float64"),
+        ({"function": np.arctan, "slope": lambda t: 1 / (1 + t * t)}, "JAX array of a JAX array, also within jax.jit"),
+        ({"slope": lambda t: np.where(t > 0, 1 / (1 + t) ** 2, 1 / (1 - t) ** 2)}, "JAX array of a JAX array"),
     ],
 )
 def test_ones_own_that_is_not_what_it_says(changed, match):

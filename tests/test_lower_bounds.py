@@ -11,20 +11,23 @@ from hypothesis import strategies as st
 from lipschitz_networks import generic
 
 import lawjax
-from lawjax import Dataset, TrainingConfig, TwoLayer, UserError, constructions, keys, lower_bounds
+from lawjax import Dataset, Search, TrainingConfig, TwoLayer, UserError, constructions, keys, lower_bounds
 from lawjax.domains import Sphere
 from lawjax.lipschitz import brackets, spectral_product
+from lawjax.lipschitz.lower.effort import Walks
+
+FEW_WALKS = Search(starts=8, walks=Walks(most=2))
 
 
 @functools.cache
 def fitting_networks():
     """Over two hundred networks that fit, with their data sets: trained, and of every construction."""
     found = []
-    config = TrainingConfig(epsilon=0.02, learning_rate=1e-2, step_limit=3000)
+    config = TrainingConfig(epsilon=0.02, learning_rate=1e-2, step_limit=1000)
     for n, d in ((40, 20), (60, 40), (100, 30), (120, 60), (200, 50)):
         for seed in range(3):
             dataset = generic(n, d, seed, "gaussian")
-            widths = [2, 3, 5, 8, 12, 17, 20, 25, 30, 40, 60, 80, 100, 150, 200]
+            widths = [5, 8, 12, 17, 20, 25, 30, 40, 60, 80, 100, 150, 200]
             trained = lawjax.memorize(dataset, widths, keys.weights_key(n, d, seed), config)
             found += [(dataset, one.network) for one in trained if one.fitted]
     for seed in range(10):
@@ -46,7 +49,7 @@ def measured():
     found: list[Any] = [None] * len(networks)
     for domain, wanted in (("space", False), ("ball", True)):
         chosen = [i for i, is_polynomial in enumerate(polynomial) if is_polynomial == wanted]
-        bounds = brackets([networks[i][1] for i in chosen], (domain,))[domain]
+        bounds = brackets([networks[i][1] for i in chosen], (domain,), FEW_WALKS)[domain]
         for i, bound in zip(chosen, bounds, strict=True):
             found[i] = (*networks[i], bound)
     return found

@@ -81,10 +81,12 @@ def test_a_run_with_another_function_is_refused(clustered, other):
 def test_what_rebuilds_the_data_asks_for_the_function_again(clustered):
     root, table = clustered
     with pytest.raises(
-        UserError, match="made with data of one's own .test_own_data.clusters.*pass the function"
+        UserError, match="made with data of one's own .test_own_data.clusters.*pass that function"
     ) as told:
         sweep.stored_config(root)
     assert_one_sentence(str(told.value))
+    with pytest.raises(UserError, match="test_own_data.clusters.* once more, not test_own_data.own_sphere.$"):
+        sweep.stored_config(root, own_sphere)
     config = sweep.stored_config(root, own_sphere, clusters)
     assert config == configured(clusters)
     name = NetworkId(40, 20, 40, 1)
@@ -120,7 +122,7 @@ def test_ones_own_data_give_n_and_d(tmp_path):
     assert not np.array_equal(first.W, second.W)  # seeds are of the weights
     again = run(configured((own.x, own.y), Widths((5, 30, 60), seeds=2)), tmp_path, progress=False)
     assert_frame_equal(again, table, check_exact=True)
-    with pytest.raises(UserError, match="pass the function or the data"):
+    with pytest.raises(UserError, match="pass that function or data"):
         sweep.stored_config(tmp_path)
     assert sweep.stored_config(tmp_path, own) == config
     changed = own._replace(x=np.asarray(own.x) * (1 + 1e-15))

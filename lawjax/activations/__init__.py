@@ -12,7 +12,8 @@ Functions follow their argument: NumPy arrays are computed by NumPy in their own
     >>> alpha.tolist(), beta.tolist()
     ([0.0, 1.0, 0.0], [0.0, 1.0, 1.0])
 
-One's own is a value, which goes wherever a name goes. Written with operators alone it is good for both kinds of arrays:
+One's own is a value, which goes wherever a name goes, but into a sweep, which is stored with its configuration. Written
+with operators, abs and the functions of `xp_of(t)`, which is numpy or jax.numpy, it is good for both kinds of arrays:
 
     >>> softsign = Activation("softsign", lambda t: t / (1 + abs(t)), lambda t: 1 / (1 + abs(t)) ** 2, (0.0, 1.0))
     >>> get(softsign) is softsign
@@ -20,7 +21,8 @@ One's own is a value, which goes wherever a name goes. Written with operators al
 """
 
 from lawjax.activations.activation import Activation
+from lawjax.activations.functions import xp_of
 from lawjax.activations.presets import MAX_POWER, PRESETS
 from lawjax.activations.registry import ALIASES, NAMES, get
 
-__all__ = ["ALIASES", "MAX_POWER", "NAMES", "PRESETS", "Activation", "get"]
+__all__ = ["ALIASES", "MAX_POWER", "NAMES", "PRESETS", "Activation", "get", "xp_of"]

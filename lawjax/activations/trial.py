@@ -1,6 +1,6 @@
 """What an activation of one's own says of itself, tried at some thousand points.
 
->>> step = Activation("step", lambda t: np.where(t > 0, t, 0.0), lambda t: np.where(t > 0, 1.0, 0.0), (0.0, 1.0))
+>>> step = Activation("step", lambda t: t * (t > 0), lambda t: 1.0 * (t > 0), (0.0, 1.0))
 >>> tried(step)
 Traceback (most recent call last):
 lawjax.errors.UserError: step: at 0 its slope is not the derivative of its function; if psi' jumps there, name the kink.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -48,9 +49,10 @@ def tried(psi: Activation) -> Activation:
     for found in (values, slopes):
         if not (isinstance(found, np.ndarray) and found.dtype == np.float64 and found.shape == t.shape):
             raise UserError(
-                f"{psi.name}: its functions must make a NumPy array in float64 of one, as operators and numpy do, "
-                "and a JAX array of a JAX array."
+                f"{psi.name}: its functions must make a NumPy array in float64 of one, as operators and "
+                "lawjax.activations.xp_of(t) do."
             )
+    _try_in_jax(psi)
     size = 1.0 + np.abs(slopes) + np.abs(values) * 1e-4
     if not (np.abs(central - slopes) <= _CLOSE * size).all():
         worst = float(t[np.argmax(np.abs(central - slopes) / size)])
@@ -67,6 +69,22 @@ def tried(psi: Activation) -> Activation:
             raise UserError(f"{psi.name} is not {name}.")
     _try_pieces(psi, t)
     return psi
+
+
+def _try_in_jax(psi: Activation) -> None:
+    """Training and searches call psi while JAX traces them."""
+    t = jax.ShapeDtypeStruct((3,), np.float32)
+    try:
+        with jax.numpy_dtype_promotion("standard"):
+            found = [jax.eval_shape(function, t) for function in (psi.function, psi.slope)]
+        right = all(each.shape == t.shape and each.dtype == t.dtype for each in found)
+    except Exception:  # whatever NumPy's functions, or a branch, raise for an array that has no values yet
+        right = False
+    if not right:
+        raise UserError(
+            f"{psi.name}: its functions must make a JAX array of a JAX array, also within jax.jit: write them with "
+            "operators, abs, and the functions of lawjax.activations.xp_of(t), which is numpy or jax.numpy as t is."
+        )
 
 
 def _try_pieces(psi: Activation, t: Float[np.ndarray, " m"]) -> None:

@@ -52,9 +52,10 @@ def stored_config(root: str | Path, *data_models: Given) -> SweepConfig:
         try:
             return known.get(name) or datasets.data_model(name)
         except UserError:
+            others = f", not {', '.join(known)}" if known else ""
             raise UserError(
-                f"{root} was made with data of one's own ({name}), of which it keeps the name alone: pass the function "
-                "or the data set once more."
+                f"{root} was made with data of one's own ({name}), of which it keeps the name alone: pass that "
+                f"function or data set once more{others}."
             ) from None
 
     def fields_of(stored: dict[str, Any]) -> dict[str, Any]:

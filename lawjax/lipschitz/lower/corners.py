@@ -23,7 +23,9 @@ from lawjax.vectors import lengths
 def corner_points(network: TwoLayer, count: int, domain: Domain, tuning: Corners) -> Float[np.ndarray, "m d"]:
     """Points in the cells around corners.
 
-    In R^d and in the ball d kinks meet in a corner, on the sphere d - 1 of them meet the sphere in two.
+    In R^d and in the ball d kinks meet in a corner, on the sphere d - 1 of them meet the sphere in two. Not every cell
+    of the ball has a corner there. But the point of its closure that is nearest to 0 is also the nearest of all where
+    certain kinks meet: where `count` allows for all sets of kinks, these points are tried, and no cell is missed.
 
     Args:
         network: one network of ordinary size.
@@ -35,11 +37,21 @@ def corner_points(network: TwoLayer, count: int, domain: Domain, tuning: Corners
     used = W.any(1) & (a != 0)
     W, b = W[used], b[used]
     k, d = W.shape
-    meeting = d - isinstance(domain, Sphere)
-    if k < meeting or meeting == 0:
-        return np.zeros((0, d))
     norms = np.linalg.norm(W, axis=1)
     W, b = W / norms[:, None], b / norms
+    meeting = d - isinstance(domain, Sphere)
+    fewer = range(1, min(k + 1, meeting)) if isinstance(domain, Ball) else range(0)
+    if sum(math.comb(k, number) for number in fewer) > count:
+        fewer = range(0)
+    found = [_around(W, b, number, count, domain, tuning) for number in (*fewer, meeting) if 0 < number <= k]
+    return np.concatenate([np.zeros((min(len(fewer), 1), d)), *found])
+
+
+def _around(
+    W: np.ndarray, b: np.ndarray, meeting: int, count: int, domain: Domain, tuning: Corners
+) -> Float[np.ndarray, "m d"]:
+    """Points around those where so many kinks meet; where these are lines or more, around the one nearest to 0."""
+    k, d = W.shape
     random = np.random.default_rng(k * 1000003 + d)
     if math.comb(k, meeting) <= count:
         chosen = np.array(list(itertools.combinations(range(k), meeting)))
@@ -54,11 +66,13 @@ def corner_points(network: TwoLayer, count: int, domain: Domain, tuning: Corners
     corners, away = _within(domain, corners, right[:, -1], away)
     if not len(corners):
         return corners
-    # To the nearest kink that does not belong to the corner; where none does, any distance will do.
+    # To the nearest kink that does not belong to the corner, or to the rim; where there is none, any distance will do.
     distances = np.abs(corners @ W.T + b)
     distances = np.where(distances > 1e-9 * (1.0 + np.abs(corners).max(1, keepdims=True)), distances, np.inf)
     nearest = distances.min(1, keepdims=True)
     room = np.where(np.isfinite(nearest), nearest, 1.0 + np.abs(corners).max(1, keepdims=True))
+    if isinstance(domain, Ball):
+        room = np.minimum(room, domain.radius - lengths(corners)[:, None])
     away = away / np.linalg.norm(away, axis=-1, keepdims=True)
     return domain.project((corners + 0.4 * room * away).reshape(-1, d))
 
