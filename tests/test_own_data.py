@@ -78,7 +78,7 @@ def test_a_run_with_another_function_is_refused(clustered, other):
     assert_frame_equal(sweep.Store(root).table(), table, check_exact=True)
 
 
-def test_what_rebuilds_the_data_asks_for_the_function_again(clustered):
+def test_what_rebuilds_the_data_asks_for_the_function_again(clustered, tmp_path):
     root, table = clustered
     with pytest.raises(
         UserError, match="made with data of one's own .test_own_data.clusters.*pass that function"
@@ -94,7 +94,8 @@ def test_what_rebuilds_the_data_asks_for_the_function_again(clustered):
     alone = sweep.retrain(name, config)
     assert (alone.status.label, alone.steps) == (row["status"], row["steps"])
     assert "8 of 8" in sweep.describe_run(root) and "clusters" in sweep.describe_network(root, name)  # need no data
-    assert sweep.bracket_run(root, progress=False)["upper_space"].is_finite().all()
+    run(configured(clusters, Grid((40,), (20,), (20,))), tmp_path, progress=False)
+    assert sweep.bracket_run(tmp_path, progress=False)["upper_space"].is_finite().all()
 
 
 def test_a_configuration_of_names_alone_comes_back_from_its_directory(tmp_path):
