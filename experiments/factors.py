@@ -20,7 +20,7 @@ import polars as pl
 
 from lawjax import cli, fits, report
 from lawjax.report import markdown
-from lawjax.sweep import Settings, SweepConfig, run, stored_config
+from lawjax.sweep import Settings, Store, SweepConfig, run, stored_config
 from lawjax.sweep.grid import WIDTH_RULES, WidthRuleGrid
 from lawjax.train.config import TrainingConfig
 
@@ -102,8 +102,9 @@ def run_choices(config: SweepConfig, out: Path, shard: tuple[int, int] = (1, 1))
 
 def load(out: Path) -> pl.DataFrame:
     """The table by choices, with columns factor, setting, is_default and width_rule; each factor has the default."""
-    if (out / "table.parquet").exists() and not (out / "results").exists():  # of a folder that kept nothing else
-        return pl.read_parquet(out / "table.parquet")
+    store = Store(out)
+    if store.paths.table.exists() and not store.paths.results.exists():  # of a folder that kept nothing else
+        return store.whole_table()
     table = report.run_table(out)
     config = stored_config(out)
     table = experiment2.by_rule(table)

@@ -270,5 +270,4 @@ class TwoLayer:
             own = None if activation is None else activations.get(activation)
             return cls(**named, activation=own if own is not None and own.name == name else name)
         except UserError as error:
-            own_name = "" if "Unknown activation" not in str(error) else " One's own is passed: load(path, activation)."
-            raise UserError(f"{path} is no valid network: {error}{own_name}") from None
+            raise UserError(f"{path} is no valid network: {error}") from None

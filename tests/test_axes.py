@@ -17,7 +17,6 @@ from lawjax.cli import experiment
 from lawjax.lipschitz import certify
 from lawjax.sweep import Grid, NetworkId, SweepConfig, axes, run
 from lawjax.sweep.schema import CHOICES, IDENTITY
-from lawjax.sweep.store import Store
 
 PROBES = dataclasses.replace(CONFIG.probes, points=20, brackets=False)
 GRID = Grid((40,), (10, 20), (20, 40), seeds=2)
@@ -130,7 +129,7 @@ def test_a_network_is_exported_and_inspected_by_its_setting_from_the_command_lin
     assert status == 2 and "choose one by its data_model or learning_rate" in errors
     setting = ("--setting", "learning_rate=0.003", "data_model=sphere")
     assert lawjax("export", root, tmp_path / "f.npz", *identity, "--seed", 1, *setting)[0] == 0
-    wanted = Store(root).network(NetworkId(40, 10, 20, 1), learning_rate=0.003, data_model="sphere")
+    wanted = sweep.Store(root).network(NetworkId(40, 10, 20, 1), learning_rate=0.003, data_model="sphere")
     np.testing.assert_array_equal(TwoLayer.load(tmp_path / "f.npz").W, wanted.W)
     shown = lawjax("inspect", root, *identity, "--seed", 1, *setting)[1]
     assert "0.003" in shown and "0.01" not in shown

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import lawjax
-from lawjax import Ball, Sphere, TwoLayer
-from lawjax.lipschitz.lower.corners import corner_points
+from lawjax import Ball, Space, Sphere, TwoLayer
+from lawjax.lipschitz.lower.corners import are_all_met, corner_points
 from lawjax.lipschitz.lower.effort import Corners
 from lawjax.lipschitz.lower.evaluate import gradient_norms
 
@@ -49,3 +49,11 @@ def test_cells_without_a_corner_in_the_ball_are_found(seed):
             steepest = gradient_norms(network, points, domain).max()
             found = lawjax.bracket(network, domain)
             assert steepest * (1 - 1e-12) <= found.lower <= found.upper
+
+
+@pytest.mark.parametrize(
+    ("k", "d", "domain", "all_met"), [(12, 8, Ball(), True), (14, 10, Ball(), False), (14, 10, Space(), True)]
+)
+def test_all_corners_are_not_all_cells_of_the_ball(k, d, domain, all_met):
+    """There are 1001 corners of 14 kinks in ten dimensions, and 15913 sets of at most ten of them."""
+    assert are_all_met(k, d, 3500, domain) == all_met

@@ -72,7 +72,7 @@ def _by_name(name: str) -> Activation:
     except ValueError:
         found = None
     if found is None:
-        raise UserError(f"Unknown activation {name!r}: use one of {', '.join(NAMES)}.")
+        raise UserError(f"Unknown activation {name!r}: use one of {', '.join(NAMES)}; one's own is passed as a value.")
     return found
 
 

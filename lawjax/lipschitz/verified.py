@@ -25,10 +25,10 @@ _LANCZOS_TOLERANCE = 1e-6  # of an eigenvector; the eigenvalue is nearer
 MORE = 1.0 + 2.0**-20  # covers products of errors, and lengths of rows that are one but for rounding
 LANCZOS_FROM = 300  # rows from which Lanczos finds the ends of a spectrum sooner than all of it is found
 
-Value = TypeVar("Value", float, np.ndarray)
+_Value = TypeVar("_Value", float, np.ndarray)
 
 
-def up(value: Value) -> Value:
+def up(value: _Value) -> _Value:
     """The next larger float64."""
     return np.nextafter(value, np.inf)
 

@@ -40,11 +40,21 @@ def corner_points(network: TwoLayer, count: int, domain: Domain, tuning: Corners
     norms = np.linalg.norm(W, axis=1)
     W, b = W / norms[:, None], b / norms
     meeting = d - isinstance(domain, Sphere)
-    fewer = range(1, min(k + 1, meeting)) if isinstance(domain, Ball) else range(0)
+    fewer = _fewer(k, d, domain)
     if sum(math.comb(k, number) for number in fewer) > count:
         fewer = range(0)
     found = [_around(W, b, number, count, domain, tuning) for number in (*fewer, meeting) if 0 < number <= k]
     return np.concatenate([np.zeros((min(len(fewer), 1), d)), *found])
+
+
+def are_all_met(k: int, d: int, count: int, domain: Domain) -> bool:
+    """Whether so many corners are all, and in the ball all points where fewer kinks meet."""
+    return max(math.comb(k, min(d, k)), sum(math.comb(k, number) for number in _fewer(k, d, domain))) <= count
+
+
+def _fewer(k: int, d: int, domain: Domain) -> range:
+    """The numbers of kinks, less than in a corner, whose meeting points show cells that have no corner."""
+    return range(1, min(k + 1, d)) if isinstance(domain, Ball) else range(0)
 
 
 def _around(

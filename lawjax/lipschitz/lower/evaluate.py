@@ -152,12 +152,12 @@ def _signs(
     """(m, k) signs of w . x + b - kink at the points of the domain that are meant; 0 where they are not known."""
     beyond = pre_activations - kink if kink else pre_activations
     signs = np.sign(beyond)
-    far = np.abs(beyond)
+    distances = np.abs(beyond)
     rows = lengths(W)
     widest = _margins(rows.max(keepdims=True), b[[np.abs(b).argmax()]], W.shape[1], size, domain)
-    if (far > widest).all():
+    if (distances > widest).all():
         return signs
-    unsure = (far <= _margins(rows, b, W.shape[1], size, domain)) & ((a != 0) & W.any(1))
+    unsure = (distances <= _margins(rows, b, W.shape[1], size, domain)) & ((a != 0) & W.any(1))
     signs[unsure] = _doubled_signs(W, b, points, size, np.argwhere(unsure), domain, kink)
     return signs
 

@@ -25,7 +25,7 @@ from jaxtyping import Float
 
 from lawjax.domains import Space, Sphere
 from lawjax.lipschitz.lower.ascent_batches import ascents
-from lawjax.lipschitz.lower.corners import corner_points
+from lawjax.lipschitz.lower.corners import are_all_met, corner_points
 from lawjax.lipschitz.lower.effort import Search
 from lawjax.lipschitz.lower.evaluate import scaled_norms
 from lawjax.lipschitz.lower.problem import Problem, Scored
@@ -123,7 +123,7 @@ def _corners(problem: Problem, search: Search) -> tuple[list[np.ndarray], bool]:
         through_zero = TwoLayer(network.W, 0.0 * network.b, network.a, 0.0, network.activation)
         rays = corner_points(through_zero, count, Sphere(), tuning)
         found += [problem.typical * far * rays for far in tuning.far]
-    return found, count >= math.comb(k, min(d, k))
+    return found, are_all_met(k, d, count, domain)
 
 
 def _walked(problem: Problem, found: Scored, search: Search, *, is_complete: bool) -> Scored:
