@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from lawjax.domains import Ball, Domain, Space, Sphere, with_radius
 from lawjax.lipschitz.lower.ascent import ascend
 from lawjax.lipschitz.lower.effort import Annealing, Ascents, Following, Search
-from lawjax.lipschitz.lower.problem import Problem, Scored, typical_distance
+from lawjax.lipschitz.lower.problem import Problem, Scored, bending_distance, typical_distance
 from lawjax.lipschitz.lower.smooth_ascent import followed
 from lawjax.lipschitz.padding import padded_size
 from lawjax.network import TwoLayer
@@ -164,8 +164,7 @@ def _exponents(problem: Problem, tuning: Ascents) -> list[int]:
     network, domain = problem.network, problem.search_domain
     if isinstance(domain, Sphere):
         return []
-    norms = lengths(network.W)
-    typical = typical_distance(network), 1.0 / (float(np.median(norms[norms > 0])) if norms.any() else 1.0)
+    typical = typical_distance(network), bending_distance(network)
     ends = zip(tuning.reach, (min(typical), max(typical)), strict=True)
     first, last = (int(np.rint(np.log2(share * distance))) for share, distance in ends)
     if isinstance(domain, Ball):

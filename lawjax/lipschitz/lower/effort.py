@@ -159,7 +159,7 @@ class Walks(Tuning):
 
 @dataclass(frozen=True)
 class SmoothWalks(Tuning):
-    """Walks from slab to slab for smooth psi, and ascents from their ends (`lawjax.lipschitz.lower.smooth_walks`).
+    """The last steps of the search for smooth psi (`lawjax.lipschitz.lower.smooth_walks`).
 
     Attributes:
         sample_work: random points, times weights, of a (small, large) network.
@@ -176,11 +176,19 @@ class SmoothWalks(Tuning):
         followed: points of a round, and the iterations of L-BFGS from each of them.
         to_the_end: the same at last, from the best of all.
         follow_work: all iterations of L-BFGS, times weights, at most.
+        apart: least distance between points that are followed, relative to a typical kink's from 0 and to their own.
+        far_walks: walks of the network whose psi has the two slopes of psi at infinity.
+        far_shares: how far along their rays the ends of these are looked at.
+        kicked: points that climb, are moved at random and climb again, at most.
+        kicks: such moves of each.
+        kick_steps: of the climb after each.
+        kick_reach: least and largest length of a move, relative to the point's.
+        kick_work: points, times steps, times weights, at most.
     """
 
     sample_work: tuple[float, float] = (3e6, 3e5)
     samples: tuple[int, int] = (10, 5000)
-    rounds: int = 3
+    rounds: int = 1
     walkers: int = 64
     steps: int = 20
     work: float = 3e9
@@ -192,6 +200,14 @@ class SmoothWalks(Tuning):
     followed: tuple[int, int] = (96, 30)
     to_the_end: tuple[int, int] = (24, 500)
     follow_work: float = 3e8
+    apart: float = 0.1
+    far_walks: int = 8
+    far_shares: tuple[float, float, float, float] = (0.5, 1.0, 2.0, 4.0)
+    kicked: int = 1024
+    kicks: int = 20
+    kick_steps: int = 40
+    kick_reach: tuple[float, float] = (0.05, 2.0)
+    kick_work: float = 1.5e9
 
 
 @dataclass(frozen=True, eq=False)

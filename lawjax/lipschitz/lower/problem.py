@@ -107,6 +107,12 @@ def typical_distance(network: TwoLayer) -> float:
     return (float(np.median(distances)) if distances.size else 0.0) or 1.0
 
 
+def bending_distance(network: TwoLayer) -> float:
+    """Over which the pre-activation of a typical neuron changes by one."""
+    norms = lengths(network.W)
+    return 1.0 / (float(np.median(norms[norms > 0])) if norms.any() else 1.0)
+
+
 def _narrowed(W: np.ndarray, is_large: bool) -> tuple[np.ndarray, np.ndarray]:
     """W = R B' with B (d, k) orthonormal, for k < d: from Cholesky's factor of W W', the quickest, where it serves."""
     if is_large:
@@ -160,8 +166,11 @@ class Problem:
 
     @functools.cached_property
     def typical(self) -> float:
-        """Distance of a typical kink from 0, or the radius."""
-        return typical_distance(self.network) if isinstance(self.domain, Space) else self.domain.radius
+        """Distance of a typical kink from 0, that over which a smooth psi bends if that is more, or the radius."""
+        if not isinstance(self.domain, Space):
+            return self.domain.radius
+        bends = 0.0 if self.network.activation.has_kink else bending_distance(self.network)
+        return max(typical_distance(self.network), bends)
 
     def scored(self, points: Float[np.ndarray, "m d"]) -> Scored:
         """Points of the search with their gradient norms."""

@@ -85,7 +85,7 @@ def polished(
     """
     options = {"maxiter": iterations}
     with jax.enable_x64(True):
-        padded = _padded(network)
+        padded = to_jax(network)
         ends = np.pad(points, [(0, 0), (0, padded.dimension - network.dimension)])
         for i, scale in enumerate(lengths(points)):
 
@@ -102,7 +102,7 @@ def polished(
 def log_norms(network: TwoLayer, points: Float[np.ndarray, "m d"], domain: Domain) -> Float[np.ndarray, " m"]:
     """log ||grad f|| at points of a domain, or of its part along the sphere: quicker than by NumPy, with less care."""
     with jax.enable_x64(True):
-        padded = _padded(network)
+        padded = to_jax(network)
         found = [np.zeros(0)]
         for start in range(0, len(points), _BLOCK):
             block = points[start : start + _BLOCK]
@@ -111,7 +111,7 @@ def log_norms(network: TwoLayer, points: Float[np.ndarray, "m d"], domain: Domai
     return np.concatenate(found)[: len(points)]
 
 
-def _padded(network: TwoLayer) -> TwoLayer:
+def to_jax(network: TwoLayer) -> TwoLayer:
     """With JAX leaves in float64, of a size that many networks share, for few compilations."""
     return jax.tree.map(jnp.asarray, network.padded(*padded_size(*network.W.shape)).astype(np.float64))
 

@@ -1,22 +1,34 @@
-"""The last steps of the search for smooth psi, whose gradient changes everywhere: walks at random and L-BFGS.
+"""The last steps of the search for smooth psi, whose gradient changes everywhere and whose maxima are many.
 
-Maxima are many, and the gradient is flat between the slabs around hyperplanes where neurons are steep: walks go from
-slab to slab, and what is followed from there are the best points of the whole search.
+Good points are looked for in three ways: near the best cells of the network whose psi has two slopes, those of psi at
+both ends of the line; by many ascents side by side, from points that are kicked whenever they have come to rest; and by
+walks from slab to slab around hyperplanes, where neurons are steep. From the best of all, as far as they are apart,
+L-BFGS goes to the end.
 """
 
 from __future__ import annotations
 
+import functools
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from lawjax.lipschitz.lower.effort import SmoothWalks
+from lawjax.activations import Activation, xp_of
+from lawjax.domains import Space, Sphere
+from lawjax.lipschitz.lower.effort import SmoothWalks, Walks
 from lawjax.lipschitz.lower.problem import Problem, Scored
-from lawjax.lipschitz.lower.smooth_ascent import log_norms, polished
+from lawjax.lipschitz.lower.smooth_ascent import followed, log_norms, polished, to_jax
+from lawjax.lipschitz.lower.walks import walk
 from lawjax.network import TwoLayer
 from lawjax.vectors import lengths
 
 _FARTHEST = 1e100  # that a move may lead
+_WALKS = Walks()
+_FAR = 1e6  # pre-activation at which a slope is that at infinity
 _SURE = 1e-6  # rounding of a pre-activation beyond which points are not tried
 _EPS = float(np.finfo(np.float64).eps)
+_MULTIPLE = 64  # of points that are kicked
 _SAME = 1e-9  # relative distance of the gradient norms at one point found twice
 
 
@@ -27,10 +39,84 @@ def explored(problem: Problem, found: Scored, tuning: SmoothWalks) -> Scored:
     scales = problem.typical * 10.0 ** random.uniform(-2, 3, count)
     drawn = _drawn(scales, problem.network.dimension, random)
     found = found.joined(problem.scored(problem.search_domain.project(drawn)))
+    for starts in (_as_from_far(problem, found, tuning), _best_apart(problem, found, tuning.followed, tuning)):
+        found = found.joined(problem.scored(starts))
+        found = found.joined(problem.scored(_followed(problem, starts, tuning.followed, tuning)))
+    found = found.joined(problem.scored(_kicked(problem, found, tuning, random)))
     for _ in range(tuning.rounds):
         found = found.joined(problem.scored(_walked(problem, found, tuning, random)))
-        found = found.joined(problem.scored(_polished(problem, found, tuning.followed, tuning.follow_work)))
-    return found.joined(problem.scored(_polished(problem, found, tuning.to_the_end, tuning.follow_work)))
+        starts = _best_apart(problem, found, tuning.followed, tuning)
+        found = found.joined(problem.scored(_followed(problem, starts, tuning.followed, tuning)))
+    starts = _best_apart(problem, found, tuning.to_the_end, tuning)
+    return found.joined(problem.scored(_followed(problem, starts, tuning.to_the_end, tuning)))
+
+
+def _kicked(problem: Problem, found: Scored, tuning: SmoothWalks, random: np.random.Generator) -> np.ndarray:
+    """Ends of ascents from many points, each moved at random again and again, and back where that leads no higher."""
+    domain, d = problem.search_domain, problem.network.dimension
+    steps = tuning.kick_steps * (tuning.kicks + 1)
+    count = int(np.clip(tuning.kick_work / (problem.network.W.size * steps), 1, tuning.kicked))
+    count += -count % _MULTIPLE  # few programs are compiled
+    known = _best_apart(problem, found, (count // 4, 1), tuning)
+    scales = problem.typical * 10.0 ** random.uniform(-1, 2, count - len(known))
+    points = domain.project(np.concatenate([known, _drawn(scales, d, random)]))
+    with jax.enable_x64(True):
+        padded = to_jax(problem.network)
+
+        def climbed(starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            starts = np.pad(starts, [(0, 0), (0, padded.dimension - d)])
+            ends = np.asarray(followed(padded, jnp.asarray(starts), domain, tuning.kick_steps))[:, :d]
+            return ends, log_norms(problem.network, ends, domain)
+
+        points, norms = climbed(points)
+        for _ in range(tuning.kicks):
+            moves = _drawn(
+                lengths(points) * np.geomspace(*tuning.kick_reach, count)[random.permutation(count)], d, random
+            )
+            ends, higher = climbed(domain.project(points + moves))
+            points = np.where((higher > norms)[:, None], ends, points)
+            norms = np.fmax(norms, higher)
+    return domain.project(points)
+
+
+def _as_from_far(problem: Problem, found: Scored, tuning: SmoothWalks) -> np.ndarray:
+    """The ends of walks from cell to cell of the network whose psi has two slopes, those of psi at either infinity.
+
+    Far from all hyperplanes the two gradients are equal; near the best cells lie good points of a smooth psi.
+    """
+    network, domain, d = problem.network, problem.search_domain, problem.network.dimension
+    limit = _seen_from_far(network.activation)
+    if limit is None:
+        return np.zeros((0, d))
+    starts = _best_apart(problem, found, (tuning.far_walks, 1), tuning)
+    from_far = TwoLayer(network.W, network.b, network.a, 0.0, limit)
+    rounds = int(np.clip(tuning.work / (40.0 * _WALKS.lines * network.W.size * max(1, len(starts))), 1, _WALKS.rounds))
+    ends = walk(from_far, starts, domain, rounds, _WALKS)
+    rays = TwoLayer(network.W, 0.0 * network.b, network.a, 0.0, limit)
+    far = [np.multiply.outer(tuning.far_shares, ends)]
+    if isinstance(domain, Space):
+        directions = walk(rays, starts, Sphere(), rounds, _WALKS)
+        far.append(np.multiply.outer(problem.typical * np.array(tuning.far_shares), directions))
+    return domain.project(np.concatenate(far).reshape(-1, d))
+
+
+@functools.cache
+def _seen_from_far(psi: Activation) -> Activation | None:
+    """psi made of its slopes at both ends of the line; None where it is not steeper at the right one."""
+    if psi.slope_interval is None:  # it has none there
+        return None
+    with np.errstate(all="ignore"):
+        low, high = (float(psi.slope(np.float64(end))) for end in (-_FAR, _FAR))
+    if not -np.inf < low < high < np.inf:
+        return None
+    return Activation(
+        f"slopes {low:g} and {high:g}",
+        lambda t: xp_of(t).where(t > 0, high * t, low * t),
+        lambda t: xp_of(t).where(t > 0, high, low) + 0 * t,
+        (low, high),
+        kinks=(0.0,),
+        is_piecewise_linear=True,
+    )
 
 
 def _walked(problem: Problem, found: Scored, tuning: SmoothWalks, random: np.random.Generator) -> np.ndarray:
@@ -90,13 +176,34 @@ def _crossing(
     return (steps[..., None] * lines[:, :, None]).reshape(len(walkers), -1, d)
 
 
-def _polished(problem: Problem, found: Scored, most: tuple[int, int], work: float) -> np.ndarray:
-    """Where the best points lead; `most` says how many of them at most, and in how many iterations."""
-    network, domain = problem.network, problem.search_domain
+def _best_apart(problem: Problem, found: Scored, most: tuple[int, int], tuning: SmoothWalks) -> np.ndarray:
+    """The best points that are not near one another, as many as are worth following."""
+    count = _worth_following(problem, most, tuning)
+    return _apart(_distinct(found), count, tuning.apart * problem.typical, tuning.apart)
+
+
+def _worth_following(problem: Problem, most: tuple[int, int], tuning: SmoothWalks) -> int:
     count, iterations = most
-    count = int(np.clip(work / (iterations * network.W.size), 1, count))
-    best = _distinct(found)[:count]
-    return domain.project(polished(network, best, domain, iterations))
+    return int(np.clip(tuning.follow_work / (iterations * problem.network.W.size), 1, count))
+
+
+def _followed(problem: Problem, starts: np.ndarray, most: tuple[int, int], tuning: SmoothWalks) -> np.ndarray:
+    """Where points lead, as many as that is worth; `most` says how many at most, and in how many iterations."""
+    domain, iterations = problem.search_domain, most[1]
+    starts = starts[: _worth_following(problem, most, tuning)]
+    return domain.project(polished(problem.network, starts, domain, iterations))
+
+
+def _apart(points: np.ndarray, count: int, least: float, share: float) -> np.ndarray:
+    """The first of the points, so many, of which none is within a share of its length, and more, of one before it."""
+    chosen: list[int] = []
+    is_free = np.ones(len(points), bool)
+    sizes = lengths(points)
+    while len(chosen) < count and is_free.any():
+        first = int(is_free.argmax())
+        chosen.append(first)
+        is_free &= lengths(points - points[first]) > least + share * sizes[first]
+    return points[chosen]
 
 
 def _distinct(found: Scored) -> np.ndarray:
