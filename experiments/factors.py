@@ -95,9 +95,9 @@ def _points(config: SweepConfig) -> int:
     return config.grid.networks()[0].n
 
 
-def run_choices(config: SweepConfig, out: Path, shard: tuple[int, int] = (1, 1)) -> None:
+def run_choices(config: SweepConfig, out: Path, shard: tuple[int, int] = (1, 1), **options: Any) -> None:
     """Run every setting."""
-    run(with_choices(config), out, shard)
+    run(with_choices(config), out, shard, **options)
 
 
 def load(out: Path) -> pl.DataFrame:
@@ -151,4 +151,4 @@ def plot(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    cli.experiment(PRESETS, run_choices, plot, "runs/factors-{preset}", __doc__ or "")
+    cli.experiment(PRESETS, run_choices, plot, "runs/factors-{preset}", __doc__ or "", with_choices)

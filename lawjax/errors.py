@@ -1,4 +1,4 @@
-"""The exceptions that end a command with a sentence: mistakes a user can mend, and Ctrl-C with something stored."""
+"""What ends a command with a sentence: mistakes a user can mend, and Ctrl-C with something stored; and a warning."""
 
 
 class UserError(ValueError):
@@ -18,3 +18,7 @@ class Incomplete(UserError):
 
 class Stopped(KeyboardInterrupt):
     """Ctrl-C where something was stored: the same command goes on from there."""
+
+
+class DamageWarning(UserWarning):
+    """A stored file is damaged, and what it held is made anew or read elsewhere."""

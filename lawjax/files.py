@@ -212,7 +212,11 @@ def _publish(written: Path, path: Path, overwrite: bool) -> None:
             raise UserError(f"{path} {_why_not(path, ())}") from None
         except OSError:  # a file system without links: the name is taken first, then filled
             path.open("xb").close()
-            os.replace(written, path)
+            try:
+                os.replace(written, path)
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
     with contextlib.suppress(OSError):  # not every system takes folders
         _sync(path.parent)
 

@@ -27,6 +27,7 @@ class Disk:
             (checkpoints, "remove"),
             (pl.DataFrame, "write_parquet"),
             (os, "replace"),
+            (os, "link"),
         ):
             monkeypatch.setattr(place, name, self._counted(getattr(place, name), name))
 
@@ -36,7 +37,7 @@ class Disk:
     def _counted(self, write, name):
         def counted(*arguments, **options):
             # Orbax renames too, inside of save_networks and save_arrays, which are counted already.
-            if name == "replace" and not str(arguments[1]).endswith(".parquet"):
+            if name in ("replace", "link") and not str(arguments[1]).endswith(".parquet"):
                 return write(*arguments, **options)
             with self._lock:
                 if self.budget < 1:

@@ -66,9 +66,17 @@ def assert_one_sentence(message):
     assert message.endswith((".", ".)")) and "\n" not in message and "Traceback" not in message, message
 
 
+AS_USUAL = """
+import runpy, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup would have it ignore
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def start(out, log, checkpoint_seconds=0.02, shard="1/1"):
     """This file's program, started in a process of its own. Logs of one folder share what has been compiled."""
-    command = [sys.executable, __file__, str(out), str(log), str(checkpoint_seconds), shard]
+    command = [sys.executable, "-c", AS_USUAL, __file__, str(out), str(log), str(checkpoint_seconds), shard]
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",

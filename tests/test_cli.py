@@ -80,8 +80,7 @@ def test_inspect_shows_one_network(finished, lawjax):
 
 def test_inspect_says_how_many_of_the_networks_asked_for_are_there(finished, tmp_path, lawjax):
     """A run that was begun has none of its networks; published results have the table in one file, and no parts."""
-    with Store(tmp_path / "run").opened(as_record(CONFIG)):
-        pass
+    Store(tmp_path / "run").open(as_record(CONFIG))
     status, out, _ = lawjax("inspect", tmp_path / "run")
     assert status == 0 and out.endswith("\nnetworks       0 of 12 stored here\n")
     write_table(tmp_path / "run" / "table.parquet", Store(finished).table())
@@ -119,7 +118,7 @@ def test_inspect_names_a_damaged_part(finished, tmp_path, lawjax):
     copy = shutil.copytree(finished, tmp_path / "copy")
     [part] = Store(copy).paths.results.glob("*.parquet")
     part.write_bytes(part.read_bytes()[:100])
-    assert_failed(lawjax("inspect", copy), f"{part.name} cannot be read")
+    assert_failed(lawjax("inspect", copy), f"{part.name} is damaged")
 
 
 # export
@@ -447,7 +446,7 @@ def test_the_installed_command(finished, tmp_path):
     for file in Store(copy).paths.networks.rglob("*_METADATA"):
         file.write_bytes(b"")
     damaged = program("export", copy, tmp_path / "new.npz", *IDENTITY)
-    assert_failed((damaged.returncode, damaged.stdout, damaged.stderr), "not a readable checkpoint")
+    assert_failed((damaged.returncode, damaged.stdout, damaged.stderr), "_CHECKPOINT_METADATA is damaged")
     assert not (tmp_path / "new.npz").exists()
     helped = program("--help")
     assert (helped.returncode, helped.stderr) == (0, "") and "export" in helped.stdout

@@ -104,6 +104,8 @@ def test_a_folder_in_place_of_the_configuration_is_refused(tmp_path):
 def test_another_schema_is_refused(copy):
     path = Store(copy).paths.config
     record = json.loads(path.read_text()) | {"schema": store.SCHEMA_VERSION + 1}
+    record.pop("sha256")
+    Store(copy).paths.config_copy.unlink()
     path.write_text(json.dumps(record))
     refused(lambda: run(CONFIG, copy, progress=False), f"schema {store.SCHEMA_VERSION + 1}")
 

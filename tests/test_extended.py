@@ -94,8 +94,7 @@ def test_what_a_run_was_is_kept_in_its_configuration(tmp_path):
 )
 def test_what_does_not_hold_all_of_the_run_is_refused(tmp_path, other, match):
     store = sweep.Store(tmp_path)
-    with store.opened(sweep.as_record(with_grid(seeds=3))):
-        pass
+    store.open(sweep.as_record(with_grid(seeds=3)))
     before = store.paths.config.read_bytes()
     with pytest.raises(UserError, match=f"holds a run of another configuration .*{match}") as caught:
         run(other, tmp_path, progress=False)
@@ -137,6 +136,11 @@ def test_a_run_of_an_earlier_lawjax_is_extended_too(tmp_path):
     first = run(BASE, tmp_path, progress=False)
     stored = json.loads(sweep.Store(tmp_path).paths.config.read_text())
     assert set(stored["configuration"]) == {"grid", "training", "probes", "data_model", "keep_networks"}
-    assert set(stored) == {"schema", "configuration", "environment"}
+    assert set(stored) == {"schema", "configuration", "environment", "planned_for", "sha256"}
+    sweep.Store(tmp_path).paths.config_copy.unlink()
+    earlier = {name: stored[name] for name in ("schema", "configuration", "environment")}
+    sweep.Store(tmp_path).paths.config.write_text(json.dumps(earlier))
+    for path in sweep.Store(tmp_path).paths.results.glob("*.sha256"):
+        path.unlink()
     table = run(with_grid(seeds=3), tmp_path, progress=False)
     assert len(table) == 6 and np.array_equal(table.filter(pl.col("seed") < 2)["proxy"], first["proxy"])

@@ -13,7 +13,7 @@ import jax
 import pytest
 
 from lawjax import UserError, fits
-from lawjax.errors import Stopped
+from lawjax.errors import DamageWarning, Stopped
 from lawjax.sweep.grid import CapacityGrid, NetworkId
 from lawjax.sweep.inspect import describe_run
 from lawjax.sweep.jobs import job_table, run_jobs
@@ -118,10 +118,15 @@ def test_mistakes_are_named(tmp_path):
     with pytest.raises(UserError, match="another configuration"):
         run_jobs(tmp_path, {"a": 2}, JOBS, lambda job: {}, progress=False)
     run_jobs(tmp_path, {"a": 1}, JOBS, lambda job: {}, progress=False)
-    for damaged in ("{", '{"n": 1}', "3"):
-        next((tmp_path / "results").glob("row-*.json")).write_text(damaged)
-        with pytest.raises(UserError, match="remove it"):
+    [path, *_] = sorted((tmp_path / "results").glob("row-*.json"))
+    whole = path.read_text()
+    for damaged in ("{", '{"n": 1}', "3", whole.replace("10", "11")):
+        path.write_text(damaged)
+        with pytest.raises(UserError, match=f"{path.name} cannot be read as a row"):
             job_table(tmp_path, ("n",))
+        with pytest.warns(DamageWarning, match=f"{path.name} is damaged"):
+            run_jobs(tmp_path, {"a": 1}, JOBS, lambda job: {}, progress=False)
+        assert path.read_text() == whole and len(job_table(tmp_path, ("n",))) == 4
 
 
 @pytest.mark.parametrize(

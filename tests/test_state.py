@@ -15,7 +15,7 @@ from lawjax.sweep import as_record
 from lawjax.sweep import state as steps
 from lawjax.sweep.config import SweepConfig, dataset
 from lawjax.sweep.grid import Grid
-from lawjax.sweep.loop import train_unit
+from lawjax.sweep.loop import resumption, train_unit
 from lawjax.sweep.plan import plan
 from lawjax.sweep.store import Store
 from lawjax.train import training
@@ -139,8 +139,12 @@ def test_observers_are_told_of_every_step_and_of_every_network_once(tmp_path):
         events.append((event.what, event.ended and event.ended.name))
 
     store = Store(tmp_path)
-    with store.opened(as_record(CONFIG)):
-        train_unit(UNIT, CONFIG, store, ON, threading.Event(), 60.0, (observe,))
+    store.open(as_record(CONFIG))
+
+    def sink(commit):
+        store.commit(commit.part, commit.rows, commit.networks, commit.in_flight, commit.previous)
+
+    train_unit(UNIT, CONFIG, resumption(UNIT, store), sink, ON, threading.Event(), 60.0, (observe,))
     kinds = [what for what, _ in events]
     assert kinds[:2] == ["began", "advanced"] and kinds[-1] == "stored" and "compacted" in kinds
     names = collections.Counter(name for what, name in events if what == "measured")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lawjax.cli import parser
+from lawjax.cli import parser, signals
 from lawjax.cli.bounds import Bounds
 from lawjax.cli.bracket import Bracket
 from lawjax.cli.check import Check
@@ -17,7 +18,7 @@ from lawjax.cli.export import Export
 from lawjax.cli.frontier import Frontier
 from lawjax.cli.inspect import Inspect
 from lawjax.cli.run import Run
-from lawjax.errors import Stopped, UserError
+from lawjax.errors import DamageWarning, Stopped, UserError
 
 COMMANDS = {
     "inspect": Inspect,
@@ -52,15 +53,16 @@ def guarded(command: Callable[[], Any]) -> None:
         with contextlib.suppress(AttributeError):  # what a terminal cannot show is spelt out, and stops nothing
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        command()
+        with _warnings_said():
+            command()
     except UserError as error:
         _fail(str(error), error.status)
     except OSError as error:
         _fail(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}.", 2)
     except Stopped:
-        _fail("Stopped; run the same command again to go on from here.", 130)
+        _fail("Stopped; run the same command again to go on from here.", signals.status())
     except KeyboardInterrupt:
-        _fail("Stopped; what was not written yet is lost.", 130)
+        _fail("Stopped; what was not written yet is lost.", signals.status())
     except ValueError as error:
         if "for environment 'JAX_" not in str(error):  # JAX's words, when it is imported
             raise
@@ -71,7 +73,28 @@ def guarded(command: Callable[[], Any]) -> None:
         _fail("This takes more memory than there is; ask for less.", 2)
 
 
+@contextlib.contextmanager
+def _warnings_said() -> Iterator[None]:
+    """Each warning of damaged files is a sentence on standard error, too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DamageWarning)
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+            if issubclass(category, DamageWarning):
+                _say(str(message))
+            else:
+                usual(message, category, *where, **options)
+
+        warnings.showwarning = show
+        yield
+
+
 def _fail(message: str, status: int) -> NoReturn:
+    _say(message)
+    sys.exit(status)
+
+
+def _say(message: str) -> None:
     program = Path(sys.argv[0]).name.replace("__main__.py", "lawjax")  # python -m lawjax
     print(f"{program}: {message}", file=sys.stderr)
-    sys.exit(status)

@@ -27,6 +27,7 @@ from lawjax.lipschitz.upper.gradients import Gradients
 from lawjax.lipschitz.upper.proofs import CellProof, FormProof, Proof
 from lawjax.lipschitz.upper.proving import Proved, certify, prove
 from lawjax.network import TwoLayer
+from lawjax.progress import Report
 
 _USUAL = Search()
 
@@ -53,24 +54,35 @@ class Bracket(NamedTuple):
     domain: Domain
 
 
-def bracket(networks: TwoLayer | Sequence[TwoLayer], domain: Domain | str = Space(), search: Search = _USUAL) -> Any:
+def bracket(
+    networks: TwoLayer | Sequence[TwoLayer],
+    domain: Domain | str = Space(),
+    search: Search = _USUAL,
+    *,
+    progress: bool = False,
+) -> Any:
     """The bracket of a network; of a stack or a list of networks of any shapes, the list of their brackets.
 
     Args:
         networks: of any activation; unbounded slopes have no upper bound on R^d.
         domain: `Space()`, `Ball(radius)` or `Sphere(radius, tangential)`, or the name of one of radius 1.
         search: how hard to look for a witness, and where first.
+        progress: whether to show how many searches are done.
 
     Raises:
         UserError: an unknown domain, points to search of another dimension.
     """
     alone = isinstance(networks, TwoLayer) and networks.W.ndim == 2
-    found = brackets(networks, (domain,), search)[domain]
+    found = brackets(networks, (domain,), search, progress=progress)[domain]
     return found[0] if alone else found
 
 
 def brackets(
-    networks: TwoLayer | Sequence[TwoLayer], domains: Sequence[Domain | str], search: Search = _USUAL
+    networks: TwoLayer | Sequence[TwoLayer],
+    domains: Sequence[Domain | str],
+    search: Search = _USUAL,
+    *,
+    progress: bool = False,
 ) -> dict[Domain | str, list[Bracket]]:
     """Brackets of networks on several domains, by domain, which costs less than one domain after the other.
 
@@ -88,7 +100,7 @@ def brackets(
         proved[domain] = prove(networks, domain, wider[-1] if wider else None)
     exact = [all(isinstance(own[i].proof, CellProof) for own in proved.values()) for i in range(len(networks))]
     searched = [i for i, is_exact in enumerate(exact) if not is_exact]
-    points = _searched({domain: [own[i] for i in searched] for domain, own in proved.items()}, search)
+    points = _searched({domain: [own[i] for i in searched] for domain, own in proved.items()}, search, progress)
     found: dict[Domain, list[Bracket]] = {}
     for domain, of_domain in proved.items():
         own = dict(zip(searched, points[domain], strict=True))
@@ -110,7 +122,7 @@ def _bracket(own: Proved, point: np.ndarray | None) -> Bracket:
     return Bracket(min(attained, proof.bound), proof.bound, point, proof, proof.domain)
 
 
-def _searched(proved: dict[Domain, list[Proved]], search: Search) -> dict[Domain, list[np.ndarray]]:
+def _searched(proved: dict[Domain, list[Proved]], search: Search, progress: bool) -> dict[Domain, list[np.ndarray]]:
     """The best point found for each network on each domain; their parts are searched, too, from the narrowest on."""
     widest = next(iter(proved.values()))
     if not widest:
@@ -122,20 +134,22 @@ def _searched(proved: dict[Domain, list[Proved]], search: Search) -> dict[Domain
         for tangential in {domain.tangential for domain in proved}
     }
     points: dict[Domain, list[np.ndarray]] = {}
-    for domain in sorted(_with_parts(proved), key=_size):
-        above = next(own for other, own in reversed(proved.items()) if domain.is_part_of(other))
-        parts = [part for part in points if part.is_part_of(domain)]
-        ascended = max((part.radius for part in parts if isinstance(part, Sphere)), default=0.0)
-        each = zip(ones, prepared[domain.tangential], above, strict=True)
-        problems = [_problem(*of_network, domain, ascended) for of_network in each]
-        hints = [np.stack(own) for own in zip(*(points[part] for part in parts), strict=True)] if parts else None
-        found = witnesses(problems, search, hints)
-        if hints is not None:  # what a point of a part shows, this domain shows to the last digit
-            found = [
-                _steepest(own, one, domain, (point, *others))
-                for own, one, point, others in zip(whole, ones, found, hints, strict=True)
-            ]
-        points[domain] = found
+    searched = sorted(_with_parts(proved), key=_size)
+    with Report("searches", len(searched) * len(ones), shown=progress) as report:
+        for domain in searched:
+            above = next(own for other, own in reversed(proved.items()) if domain.is_part_of(other))
+            parts = [part for part in points if part.is_part_of(domain)]
+            ascended = max((part.radius for part in parts if isinstance(part, Sphere)), default=0.0)
+            each = zip(ones, prepared[domain.tangential], above, strict=True)
+            problems = [_problem(*of_network, domain, ascended) for of_network in each]
+            hints = [np.stack(own) for own in zip(*(points[part] for part in parts), strict=True)] if parts else None
+            found = witnesses(problems, search, hints, report.update)
+            if hints is not None:  # what a point of a part shows, this domain shows to the last digit
+                found = [
+                    _steepest(own, one, domain, (point, *others))
+                    for own, one, point, others in zip(whole, ones, found, hints, strict=True)
+                ]
+            points[domain] = found
     with np.errstate(over="ignore", under="ignore"):
         return {
             domain: [np.ldexp(point, -one.point_exponent) for one, point in zip(ones, points[domain], strict=True)]

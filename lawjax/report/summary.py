@@ -13,6 +13,7 @@ import polars as pl
 
 from lawjax import files
 from lawjax.errors import Incomplete, UserError
+from lawjax.sweep.inspect import asked_for
 from lawjax.sweep.jobs import job_table
 from lawjax.sweep.paths import RunPaths
 from lawjax.sweep.store import Store, write_table
@@ -93,13 +94,28 @@ def write(
         with _kept_going(f"The figure {name}", missing, broken):
             plots.save(draw(), paths.figures / f"{name}.png")
     with _kept_going("The summary", missing, broken):
-        text = summary()
+        text = _how_far(out, table) + summary()
         files.write_text(paths.summary, text, overwrite=True)
         print(text)
     if broken:
         raise broken[0]
     if missing:
         raise Incomplete(" ".join(missing))
+
+
+def _how_far(out: Path, table: pl.DataFrame) -> str:
+    """A line about a run of which a part is there; empty for a whole one, and where it is not known."""
+    store = Store(out)
+    if not store.paths.config.exists():
+        return ""
+    stored = store.read_config()
+    if "grid" in stored["configuration"]:
+        of, asked, done = "networks", asked_for(stored["configuration"]), len(table)
+    else:
+        of, asked, done = "jobs", stored.get("jobs"), len(store.paths.rows())
+    if not asked or done >= asked or not store.paths.results.exists():
+        return ""
+    return f"**A part of the run: {done} of {asked} {of}.**\n\n"
 
 
 @contextlib.contextmanager

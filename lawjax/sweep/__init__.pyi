@@ -33,10 +33,13 @@ from .options import ExperimentOptions as ExperimentOptions
 from .options import parse_shard as parse_shard
 from .paths import RunPaths as RunPaths
 from .probes import Probe as Probe
+from .ray_executor import Ray as Ray
 from .retraining import retrain as retrain
 from .retraining import stored_config as stored_config
 from .runner import run as run
 from .schema import SCHEMA as SCHEMA
 from .schema import Outcome as Outcome
+from .slurm_executor import Slurm as Slurm
+from .slurm_executor import run_on_slurm as run_on_slurm
 from .store import Store as Store
 from .store import write_table as write_table

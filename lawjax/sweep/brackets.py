@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from tqdm import tqdm
 
 from lawjax.errors import Stopped, UserError
+from lawjax.progress import Report
 from lawjax.quantiles import quantiles
 from lawjax.sweep.measurements import BRACKETS, ProbeConfig, bracket_columns
 from lawjax.sweep.store import Store, write_table
@@ -30,15 +30,16 @@ def bracket_run(root: str | Path, *, progress: bool = True) -> pl.DataFrame:
     """
     store = Store(root)
     probes = ProbeConfig(**store.read_config()["configuration"].get("probes", {}))
+    store.mend_brackets()
     table = store.table()
     parts = store.unbracketed()
     if not parts and table.filter(pl.col(BRACKETS[0]).is_not_null()).is_empty():
         raise UserError(f"{root} stores no networks to bracket; run its sweep first, with keep_networks.")
-    with tqdm(total=sum(parts.values()), unit=" networks", disable=not progress or not parts) as bar:
+    with Report("networks", sum(parts.values()), shown=progress and bool(parts)) as report:
         for part in parts:
             rows = _bracketed(store, part, probes)
             store.add_brackets(part, rows)
-            bar.update(len(rows))
+            report.update(len(rows), stored=True)
     table = store.table()
     write_table(store.paths.table, table)
     return table

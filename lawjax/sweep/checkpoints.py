@@ -170,12 +170,34 @@ def load_arrays(path: Path, like: Any) -> Any:
     Raises:
         UserError: the checkpoint cannot be read, or its leaves differ from those of `like` in shape or dtype.
     """
+    return arranged(load_leaves(path), like, str(path))
+
+
+def load_leaves(path: Path) -> dict[str, np.ndarray]:
+    """The leaves written by `save_arrays`, by name.
+
+    Raises:
+        UserError: the checkpoint cannot be read.
+    """
+    return {name: np.asarray(leaf) for name, leaf in _load(path).items()}
+
+
+def arranged(stored: Mapping[str, np.ndarray], like: Any, where: str) -> Any:
+    """The first leaves written by `save_arrays` in the structure of `like`.
+
+    Args:
+        stored: by name.
+        like: arrays of the shapes and dtypes that are expected.
+        where: they were stored, for the message.
+
+    Raises:
+        UserError: they differ from those of `like` in shape or dtype.
+    """
     leaves, structure = jax.tree.flatten(like)
     leaves = [np.asarray(leaf) for leaf in leaves]
-    stored = _load(path)
     found = [np.asarray(stored.get(f"leaf_{i:03d}", leaf)) for i, leaf in enumerate(leaves)]
     if [(a.shape, a.dtype) for a in found] != [(a.shape, a.dtype) for a in leaves]:
-        raise UserError(f"{path} was written for packs of another shape; remove it to train those networks afresh.")
+        raise UserError(f"{where} was written for packs of another shape; remove it to train those networks afresh.")
     return jax.tree.unflatten(structure, found)
 
 

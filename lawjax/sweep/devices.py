@@ -5,9 +5,15 @@ They decide speed alone: a network is the same network under any assumptions, up
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import os
+import re
 from dataclasses import dataclass
 
+import jax
+
+from lawjax.errors import UserError
 from lawjax.train.config import TrainingConfig
 from lawjax.train.slots import PackShape
 
@@ -61,6 +67,7 @@ class Device:
     """What is assumed of a device; rough figures suffice.
 
     Attributes:
+        name: of its kind.
         rate: floating-point operations a second in large matrix products. On CPUs, "lawjax, warm" under "The grid of
             Experiment 1" in benchmarks/RESULTS.md: 174 GFLOP/s of two workers.
         overhead: seconds a training step takes besides arithmetic.
@@ -76,6 +83,7 @@ class Device:
         steps: how many steps networks are expected to take.
     """
 
+    name: str
     rate: float
     overhead: float
     compile_time: float
@@ -94,15 +102,55 @@ class Device:
         return self.overhead + step_flops(shape) / self.rate
 
 
-CPU = Device(rate=8e10, overhead=1.5e-5, compile_time=0.8, workers=2, saturating=0.0, memory=6e9, chunk_time=0.5)
+CPU = Device("cpu", rate=8e10, overhead=1.5e-5, compile_time=0.8, workers=2, saturating=0.0, memory=6e9, chunk_time=0.5)
 ACCELERATOR = Device(  # GPUs and TPUs
-    rate=2e13, overhead=3e-4, compile_time=6.0, workers=2, saturating=2e10, memory=16e9, chunk_time=0.5
+    "accelerator", rate=2e13, overhead=3e-4, compile_time=6.0, workers=2, saturating=2e10, memory=16e9, chunk_time=0.5
 )
+# Guesses from data sheets, for `--plan`: a third of the peak of float32 (on TPUs of products in six bfloat16 passes).
+NAMED = {
+    "cpu": CPU,
+    "gpu": ACCELERATOR,
+    "a100": dataclasses.replace(ACCELERATOR, name="a100", rate=6e12, memory=32e9),
+    "h100": dataclasses.replace(ACCELERATOR, name="h100", rate=2e13, memory=64e9),
+    "h200": dataclasses.replace(ACCELERATOR, name="h200", rate=2e13, memory=112e9),
+    "v5e": dataclasses.replace(ACCELERATOR, name="v5e", rate=1.1e13, memory=12e9),
+    "v5p": dataclasses.replace(ACCELERATOR, name="v5p", rate=2.5e13, memory=76e9),
+}
 
 
 def device(platform: str) -> Device:
     """The assumptions for a JAX platform name."""
     return CPU if platform == "cpu" else ACCELERATOR
+
+
+def named_devices(text: str) -> tuple[Device, int]:
+    """The assumptions for devices such as "h100:8", "v5e-16" or "cpu", and how many there are.
+
+    Raises:
+        UserError: there are no assumptions for this kind, or no number.
+    """
+    match = re.fullmatch(r"([a-z0-9]+?)(?:[:-]([0-9]{1,6}))?", text.lower())
+    kind = NAMED.get(match[1]) if match else None
+    if match is None or kind is None or match[2] == "0":
+        raise UserError(f"Name devices as KIND or KIND:NUMBER, such as h100:8, with {', '.join(NAMED)}; not {text!r}.")
+    return kind, int(match[2] or 1)
+
+
+def memory(place: jax.Device) -> float:
+    """Bytes that a device of this process has; infinite where that is not known."""
+    stats = place.memory_stats()
+    if stats and "bytes_limit" in stats:
+        return float(stats["bytes_limit"])
+    if place.platform == "cpu" and "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ()):
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return math.inf
+
+
+def pack_bytes(shape: PackShape) -> float:
+    """Bytes that the arrays of a pack and of its step take, in float32."""
+    slots, n, d, neurons, _ = shape
+    # Points and their second moment; parameters, gradients and Adam's two moments twice; activations and theirs.
+    return 4.0 * slots * (n * d + d * d + 8 * d * neurons + 6 * n * neurons)
 
 
 def step_flops(shape: PackShape) -> float:

@@ -32,7 +32,7 @@ def describe_run(root: str | Path, rows: int = 40) -> str:
     stored = store.read_config()
     configuration = stored["configuration"]
     if "grid" in configuration:
-        of, asked, table = "networks", _asked(configuration), store.table()
+        of, asked, table = "networks", asked_for(configuration), store.table()
         done = len(table)
     else:
         of, asked, table = "jobs", stored.get("jobs"), job_rows(store)
@@ -54,8 +54,8 @@ def describe_run(root: str | Path, rows: int = 40) -> str:
     return "\n".join(lines)
 
 
-def _asked(configuration: Mapping[str, Any]) -> int | None:
-    """How many networks a sweep asks for; None for a grid of another lawjax."""
+def asked_for(configuration: Mapping[str, Any]) -> int | None:
+    """How many networks a sweep's stored configuration asks for; None for a grid of another lawjax."""
     try:
         return len(record.networks(configuration)) * len(record.settings(configuration))
     except UserError:

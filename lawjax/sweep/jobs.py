@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import polars as pl
-from tqdm import tqdm
 
-from lawjax import files, keys
+from lawjax import checksums, files, keys
+from lawjax.checksums import DamagedError
 from lawjax.errors import Stopped, UserError
+from lawjax.progress import Report
+from lawjax.sweep import reasons
+from lawjax.sweep.claims import Claims, own_first
+from lawjax.sweep.leases import Leases
+from lawjax.sweep.options import check_shard
 from lawjax.sweep.store import Store
 
 
@@ -44,23 +50,40 @@ def run_jobs(
         jobs: dataclasses whose fields, words and whole numbers, name the rows' file and stand in the rows.
         measure: from a job to the rest of its row: numbers, words, None; or to a list of such rests, for a job that
             makes several rows at once.
-        shard: (i, N), to do every N-th job alone.
+        shard: (i, N), to begin with every N-th job, from the i-th on, where several processes share the directory; each
+            takes what no other holds, until nothing is left.
         progress: whether to show a progress bar.
 
     Raises:
         UserError: the directory holds another run or cannot be written.
     """
-    index, shards = shard
+    check_shard(shard)
     store = Store(root)
-    with store.opened(config, shard, jobs=len(jobs)):
-        left = [job for job in jobs[index - 1 :: shards] if not store.paths.row(_name(job)).exists()]
-        with tqdm(total=len(left), unit=" jobs", disable=not progress or not left) as bar:
-            for job in left:
-                measured = _measured(measure, job, store)
-                rests = measured if isinstance(measured, list) else [measured]
-                rows = [{**dataclasses.asdict(job), **rest} for rest in rests]
-                files.write_text(store.paths.row(_name(job)), json.dumps(rows) + "\n", overwrite=True)
-                bar.update()
+    store.open(config, jobs=len(jobs))
+    _mend(store)
+    done = set(store.paths.rows())
+    ordered = [jobs[i] for i in own_first(len(jobs), shard)]
+    left = {_name(job): job for job in ordered if store.paths.row(_name(job)) not in done}
+    with (
+        Leases(store.paths) as leases,
+        Report("jobs", len(left), shown=progress and bool(left)) as report,
+    ):
+
+        def is_left(job: Job) -> bool:
+            is_done = store.paths.row(_name(job)).exists()
+            report.update(is_done)  # by another process
+            return not is_done
+
+        claims = Claims(left, leases, is_left)
+        while (taken := claims.take(threading.Event())) is not None:
+            name, job = taken
+            measured = _measured(measure, job, store)
+            rests = measured if isinstance(measured, list) else [measured]
+            rows = [{**dataclasses.asdict(job), **rest} for rest in rests]
+            if leases.holds(name):
+                files.write_text(store.paths.row(name), checksums.sealed({"rows": rows}), overwrite=True)
+            claims.give_back(name, done=True)
+            report.update(stored=True)
 
 
 def _measured(measure: Callable[[Job], Any], job: Job, store: Store) -> Any:
@@ -96,11 +119,37 @@ def job_rows(store: Store) -> pl.DataFrame:
     rows = []
     for path in store.paths.rows():
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            rows += [dict(row) for row in found]
-        except (OSError, ValueError, TypeError):
-            raise UserError(f"{path} cannot be read as a row; remove it and run the same command again.") from None
+            rows += _rows(path)
+        except DamagedError as error:
+            raise UserError(
+                f"{path} cannot be read as a row ({error}); remove it and run the same command again."
+            ) from None
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of one job.
+
+    Raises:
+        DamagedError: they cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        rows = json.loads(text) if text.startswith("[") else checksums.unsealed(text)["rows"]  # [: an earlier lawjax
+        return [dict(row) for row in rows]
+    except DamagedError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DamagedError(reasons.first_line(error)) from None
+
+
+def _mend(store: Store) -> None:
+    """Put aside rows that are damaged, with a warning: their jobs are done again."""
+    for path in store.paths.rows():
+        try:
+            _rows(path)
+        except DamagedError as error:
+            store.put_aside(f"{path} is damaged ({error}): its job is done again", [path])
 
 
 def _name(job: _Dataclass) -> str:

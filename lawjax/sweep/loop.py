@@ -9,14 +9,15 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import jax
 
 from lawjax.data import Dataset
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
-from lawjax.sweep import checkpoints
 from lawjax.sweep.config import SweepConfig, dataset
 from lawjax.sweep.devices import Device
 from lawjax.sweep.grid import NetworkId
@@ -50,43 +51,108 @@ class Event:
 Observer = Callable[[Event], None]  # called from the threads that train, several at a time
 
 
+@dataclass(frozen=True)
+class Commit:
+    """What is stored of a work unit at a time, all or nothing.
+
+    Attributes:
+        part: its name.
+        rows: of the table.
+        networks: those of the rows that were trained to a network.
+        in_flight: the arrays of the state if the unit goes on, else None.
+        previous: name of the unit's commit before, whose pack in flight this one replaces.
+    """
+
+    part: str
+    rows: Sequence[Mapping[str, Any]]
+    networks: Mapping[NetworkId, TwoLayer]
+    in_flight: Any = None
+    previous: str | None = None
+
+
+Sink = Callable[[Commit], None]  # where commits go: `Store.commit`, or something that brings them there
+
+
+class Told(NamedTuple):
+    """How far a work unit is that another process trains.
+
+    Attributes:
+        share: of the unit's work that is done.
+        measured: networks since the last word.
+        fitted: of these.
+    """
+
+    share: float
+    measured: int
+    fitted: int
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """Where a work unit goes on.
+
+    Attributes:
+        number: of its next commit.
+        last: the commit before, if that holds a pack in flight.
+        load: reads the first arrays of that pack into a structure like its argument.
+        stored: the networks whose rows were committed.
+    """
+
+    number: int = 0
+    last: str | None = None
+    load: Callable[[Any], Any] | None = None
+    stored: frozenset[NetworkId] = frozenset()
+
+
+def resumption(unit: WorkUnit, store: Store) -> Resumption:
+    """Where a work unit goes on by what a run directory holds of it."""
+    names = _parts_of(unit, store)
+    last = last_part(unit, store)
+    return Resumption(
+        number=int(names[-1].split("-")[1]) + 1 if names else 0,
+        last=last,
+        load=None if last is None else functools.partial(store.in_flight, last),
+        stored=frozenset(name for part in names for name in store.identities(part)),
+    )
+
+
 def train_unit(
     unit: WorkUnit,
     config: SweepConfig,
-    store: Store,
+    begin_at: Resumption,
+    sink: Sink,
     on: Device,
     stop: threading.Event,
-    checkpoint_seconds: float = 60.0,
+    checkpoint_seconds: float,
     observers: Sequence[Observer] = (),
     probes: Probes | None = None,
+    devices: Sequence[jax.Device] | None = None,
 ) -> None:
     """Train, measure and store the networks of a work unit, or store its state and return once `stop` is set.
 
     Args:
         unit: what to train.
         config: of the sweep, of the unit's setting alone.
-        store: where rows and networks go, and where an earlier call left its state.
+        begin_at: where an earlier call left it.
+        sink: where rows, networks and the state go.
         on: what is assumed of the device.
         stop: looked at after every chunk.
-        checkpoint_seconds: how often the state is stored, at most.
+        checkpoint_seconds: how often something is stored.
         observers: told of what happens.
         probes: the user's, if there are any.
+        devices: among which neurons are divided, for networks that one device cannot hold.
 
     Raises:
-        UserError: the directory cannot be read or written; a probe of the user's fails, and the state is stored.
+        UserError: the sink fails; a probe of the user's fails, and the state is stored.
     """
-    commits = _Commits(unit, config, store)
-    loop = _Loop(unit, config, on, commits, observers, probes or Probes())
+    commits = _Commits(unit, config, begin_at, sink, checkpoint_seconds, on.work_per_commit)
+    loop = _Loop(unit, config, on, commits, observers, probes or Probes(), devices)
     with training.numerics(config.training):
         state = loop.begin()
-        due = time.monotonic() + checkpoint_seconds
         while state.busy.any():
             state = loop.chunk(state)
-            if state.busy.any() and (stop.is_set() or time.monotonic() > due):
-                start = time.monotonic()
+            if state.busy.any() and (stop.is_set() or commits.are_due()):
                 commits.commit(state)
-                end = time.monotonic()
-                due = end + max(checkpoint_seconds, on.work_per_commit * (end - start))
                 loop.tell("stored", state)
                 if stop.is_set():
                     return
@@ -104,6 +170,7 @@ class _Loop:
     commits: _Commits
     observers: Sequence[Observer]
     probes: Probes
+    devices: Sequence[jax.Device] | None
 
     def begin(self) -> State:
         """The state that was stored, or a pack with the first jobs."""
@@ -115,7 +182,7 @@ class _Loop:
 
     def chunk(self, state: State) -> State:
         """Train for a chunk, measure what has ended, and place the next jobs or move what is left."""
-        state = advance(state, self.unit, self.config.training)
+        state = advance(state, self.unit, self.config.training, self.devices)
         self.tell("advanced", state)
         return self._look(state)
 
@@ -138,54 +205,77 @@ class _Loop:
             observer(event)
 
     def _measure(self, before: State, state: State, ended: Sequence[Ended]) -> None:
-        """Measure networks for the next commit; where that fails, the state that still holds them is stored."""
-        rows = []
-        try:
-            for one in ended:
-                points = self._data_of(one.name.n, one.name.d, one.name.seed)
-                rows.append(row(one.name, one.result, one.seconds, points, self.config, self.probes))
-                self.tell("measured", state, one)
-        except UserError:
-            self.commits.commit(before)
-            raise
-        self.commits.add(ended, rows)
+        """Measure networks for the next commit; with what is stored in between goes the state that still holds them."""
+        for one in ended:
+            if one.name in self.commits.stored:  # before the process was killed in the middle of measuring
+                continue
+            points = self._data_of(one.name.n, one.name.d, one.name.seed)
+            try:
+                measured = row(one.name, one.result, one.seconds, points, self.config, self.probes)
+            except UserError:
+                self.commits.commit(before)
+                raise
+            self.commits.add(one, measured)
+            self.tell("measured", state, one)
+            if self.commits.are_due() and one is not ended[-1]:
+                self.commits.commit(before)
+                self.tell("stored", before)
 
     def _data_of(self, n: int, d: int, seed: int) -> Dataset:
         return dataset(n, d, seed, self.config)
 
 
 class _Commits:
-    """The rows and networks of a work unit that wait to be stored, and its last commit."""
+    """The rows and networks of a work unit that wait to be stored, and when that is due."""
 
-    def __init__(self, unit: WorkUnit, config: SweepConfig, store: Store):
-        self._unit, self._config, self._store = unit, config, store
-        self._last = last_part(unit, store)
+    def __init__(
+        self,
+        unit: WorkUnit,
+        config: SweepConfig,
+        begin_at: Resumption,
+        sink: Sink,
+        every: float,
+        work_per_commit: float,
+    ):
+        self._unit, self._config, self._sink, self._load = unit, config, sink, begin_at.load
+        self._number, self._last = begin_at.number, begin_at.last
+        self._every, self._work_per_commit, self._due = every, work_per_commit, time.monotonic() + every
         self._rows: list[dict[str, Any]] = []
         self._networks: dict[NetworkId, TwoLayer] = {}
+        self.stored = set(begin_at.stored)
 
     def restored(self) -> State | None:
         """The state in the last commit, if there is one."""
-        if self._last is None:
-            return None
-        path = self._store.paths.snapshot(self._last)
-        return from_arrays(functools.partial(checkpoints.load_arrays, path), self._config.training)
+        return None if self._load is None else from_arrays(self._load, self._config.training)
 
-    def add(self, ended: Sequence[Ended], rows: Sequence[dict[str, Any]]) -> None:
-        """Take networks and their rows for the next commit."""
-        self._rows += rows
-        if self._config.keep_networks:
-            self._networks |= {one.name: one.result.network for one in ended if one.result.network is not None}
+    def are_due(self) -> bool:
+        """Whether something should be stored now."""
+        return time.monotonic() > self._due
+
+    def add(self, ended: Ended, row: dict[str, Any]) -> None:
+        """Take a network and its row for the next commit."""
+        self._rows.append(row)
+        self.stored.add(ended.name)
+        if self._config.keep_networks and ended.result.network is not None:
+            self._networks[ended.name] = ended.result.network
 
     def commit(self, state: State | None) -> None:
         """Store what waits, and the state if the unit goes on."""
-        number = 0 if self._last is None else int(self._last.split("-")[1]) + 1
-        part = f"{self._unit.name}-{number:04d}"
+        start = time.monotonic()
+        part = f"{self._unit.name}-{self._number:04d}"
         in_flight = None if state is None else as_arrays(state)
-        self._store.commit(part, self._rows, self._networks, in_flight, self._last)
-        self._rows, self._networks, self._last = [], {}, part
+        self._sink(Commit(part, self._rows, self._networks, in_flight, self._last))
+        self._rows, self._networks, self._last, self._number = [], {}, part, self._number + 1
+        end = time.monotonic()
+        self._due = start + max(self._every, (1.0 + self._work_per_commit) * (end - start))
 
 
 def last_part(unit: WorkUnit, store: Store) -> str | None:
     """The name of the unit's last commit, if it holds a pack in flight."""
-    names = [name for name in store.paths.part_names() if name.startswith(unit.name)]
-    return names[-1] if names and store.paths.snapshot(names[-1]).exists() else None
+    names = _parts_of(unit, store)
+    return names[-1] if names and store.is_in_flight(names[-1]) else None
+
+
+def _parts_of(unit: WorkUnit, store: Store) -> list[str]:
+    """The unit's commits in their order."""
+    return [name for name in store.paths.part_names() if name.startswith(f"{unit.name}-")]

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lawjax.sweep.devices import Device, step_flops
+from lawjax.sweep.devices import Device, pack_bytes, step_flops
 from lawjax.sweep.grid import NetworkId
 from lawjax.sweep.work import Job
 from lawjax.train.config import TrainingConfig
@@ -41,8 +41,7 @@ class PlannedPack:
         neurons = _rounded(self.neurons)
         one = PackShape(1, self.n, self.d, neurons, self.networks)
         fills = math.ceil(on.saturating / step_flops(one))
-        words = self.n * self.d + self.d * self.d + 8 * self.d * neurons + 6 * self.n * neurons
-        fits = max(1, int(on.memory / (4.0 * words)))
+        fits = max(1, int(on.memory / pack_bytes(one)))
         return one._replace(slots=max(1, min(fills, fits, len(self.jobs))))
 
     def training_time(self, on: Device) -> float:
@@ -89,6 +88,8 @@ def split_widths(
 
     def part_cost(i: int, j: int) -> float:
         shape = PackShape(1, n, d, _rounded(sum(widths[i:j])), j - i)
+        if j - i > 1 and pack_bytes(shape) > on.memory:
+            return math.inf
         rounds = copies / max(1.0, min(copies, on.saturating / step_flops(shape)))
         return on.compile_time + rounds * max(steps[i:j]) * on.step_time(shape)
 
@@ -129,7 +130,10 @@ def merge(packs: Sequence[PlannedPack], on: Device) -> list[PlannedPack]:
     costs = {i: pack.cost(on) for i, pack in alive.items()}
 
     def gain(i: int, j: int) -> float:
-        return costs[i] + costs[j] - alive[i].merged(alive[j]).cost(on)
+        merged = alive[i].merged(alive[j])
+        if pack_bytes(merged.shape(on)) > max(on.memory, *(pack_bytes(alive[one].shape(on)) for one in (i, j))):
+            return -math.inf  # a slot of both is too large
+        return costs[i] + costs[j] - merged.cost(on)
 
     gains = {(i, j): gain(i, j) for i in alive for j in alive if j < i}
     while gains:

@@ -23,6 +23,16 @@ class RunPaths(NamedTuple):
         return self.root / "config.json"
 
     @property
+    def config_copy(self) -> Path:
+        """The same once more, for the day when it is damaged."""
+        return self.root / "config.copy.json"
+
+    @property
+    def damaged(self) -> Path:
+        """Folder of what was found damaged, and made anew."""
+        return self.root / "damaged"
+
+    @property
     def table(self) -> Path:
         """The whole table in one file, for other programs."""
         return self.root / "table.parquet"
@@ -59,20 +69,29 @@ class RunPaths(NamedTuple):
 
     @property
     def lock(self) -> Path:
-        """Held while a process looks for its shard's lock."""
+        """Held for the moments in which a process looks at the configuration, or takes a lease."""
         return self.root / "lock"
 
-    def shard_lock(self, index: int, shards: int) -> Path:
-        """Held while a process writes its shard of the work."""
-        return self.root / f"lock-{index}-of-{shards}"
+    @property
+    def leases(self) -> Path:
+        """Folder of the leases on what is being done."""
+        return self.root / "leases"
 
-    def shard_locks(self, but_of: int) -> list[Path]:
-        """Locks of other divisions of the work than into `but_of` shards."""
-        return [path for path in _listed(self.root, "lock-") if not path.name.endswith(f"-of-{but_of}")]
+    def lease(self, name: str) -> Path:
+        """The lease on a piece of work."""
+        return self.leases / f"lease-{name}"
+
+    def holder(self, name: str) -> Path:
+        """The sign of life of a process that holds leases."""
+        return self.leases / f"holder-{name}"
 
     def part(self, name: str) -> Path:
         """The rows of one commit."""
         return self.results / f"part-{name}.parquet"
+
+    def checksums(self, name: str) -> Path:
+        """Checksums of all that one commit stored."""
+        return self.results / f"part-{name}.sha256"
 
     def part_networks(self, name: str) -> Path:
         """The networks of one commit."""

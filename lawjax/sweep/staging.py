@@ -64,21 +64,26 @@ class StagedPlan:
             if len(missing) == len(unit.networks()) or is_in_flight(unit):
                 yield unit
             else:
-                yield from _planned(missing, self.configs[unit.setting], unit.setting, self.on)
+                of = unit.rest_of or unit.name
+                for rest in _planned(missing, self.configs[unit.setting], unit.setting, self.on):
+                    yield rest._replace(rest_of=of)
 
 
-def _planned(networks: Sequence[NetworkId], config: SweepConfig, setting: int, on: Device) -> list[WorkUnit]:
+def _planned(
+    networks: Sequence[NetworkId], config: SweepConfig, setting: int, on: Device, devices: int = 1
+) -> list[WorkUnit]:
     """The plan of one setting, known by its number."""
-    return [unit._replace(setting=setting) for unit in plan(networks, config.training, on)]
+    return [unit._replace(setting=setting) for unit in plan(networks, config.training, on, devices)]
 
 
-def staged(config: SweepConfig, stages: Sequence[Record], on: Device) -> StagedPlan:
+def staged(config: SweepConfig, stages: Sequence[Record], on: Device, devices: int = 1) -> StagedPlan:
     """The work of a run in the order of its stages, in each the largest units first.
 
     Args:
         config: of the run as it is now.
         stages: the configurations that it had, see `Store.stages`; the last asks for what `config` does.
-        on: what is assumed of the device.
+        on: what is assumed of a device.
+        devices: how many there are.
     """
     config_of = {schema.setting(one.choices()): one for one in config.configurations()}
     numbers: dict[Setting, int] = {}
@@ -90,6 +95,6 @@ def staged(config: SweepConfig, stages: Sequence[Record], on: Device) -> StagedP
             number = numbers.setdefault(setting, len(numbers))
             new = [network for network in record.networks(stage) if network not in seen[setting]]
             seen[setting] |= set(new)
-            of_stage += _planned(new, config_of[setting], number, on)
+            of_stage += _planned(new, config_of[setting], number, on, devices)
         units += sorted(of_stage, key=lambda unit: (-unit.cost, unit.name))
     return StagedPlan([config_of[setting] for setting in numbers], units, on)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -113,11 +113,19 @@ def fill(state: State, unit: WorkUnit, data_of: DataOf, config: TrainingConfig) 
     return dataclasses.replace(state, slots=slots, job_in=job_in, next_job=placed.stop, seconds=seconds)
 
 
-def advance(state: State, unit: WorkUnit, config: TrainingConfig) -> State:
-    """One chunk; its time, compilation included, is shared by the networks in training in proportion to width."""
+def advance(state: State, unit: WorkUnit, config: TrainingConfig, devices: Sequence[jax.Device] | None = None) -> State:
+    """One chunk; its time, compilation included, is shared by the networks in training in proportion to width.
+
+    Args:
+        state: donated.
+        unit: that it is of.
+        config: of its setting.
+        devices: among which the neurons are divided; JAX's default device if None.
+    """
     active = state.in_training * state.widths
     start = time.monotonic()
-    slots = pack.advance(state.slots, np.int32(unit.chunk), config)
+    slots = state.slots if devices is None else pack.divided(state.slots, config, devices)
+    slots = pack.advance(slots, np.int32(unit.chunk), config)
     jax.block_until_ready(slots)
     seconds = state.seconds + (time.monotonic() - start) * active / active.sum()
     return dataclasses.replace(state, slots=slots, seconds=seconds, looked_at=False)

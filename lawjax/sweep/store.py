@@ -1,27 +1,34 @@
 """A run directory: its configuration, its table in parts, its networks, and packs in flight.
 
-A commit writes networks, then the pack in flight, then renames the rows' Parquet file into place. That rename is the
-commit: whatever was written before it without it is discarded by the next start, so rows, networks and packs in flight
-always belong together, whenever the process is killed.
+A commit writes networks, then the pack in flight, then the checksums of everything, then renames the rows' Parquet
+file into place. That rename is the commit: whatever was written before it without it is discarded by the next start, so
+rows, networks and packs in flight always belong together, whenever the process is killed.
+
+Whatever is read is compared with its checksum. What was damaged is said so, put aside, and made anew by the next run.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
+import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from lawjax import files
-from lawjax.errors import UserError
+from lawjax import checksums, files
+from lawjax.checksums import DamagedError
+from lawjax.errors import DamageWarning, UserError
 from lawjax.network import TwoLayer
-from lawjax.sweep import checkpoints, locks, reasons, record, schema
+from lawjax.sweep import checkpoints, reasons, record, schema
 from lawjax.sweep.environment import environment
 from lawjax.sweep.grid import NetworkId
+from lawjax.sweep.locks import locked
 from lawjax.sweep.measurements import BRACKETS
 from lawjax.sweep.paths import RunPaths
 from lawjax.sweep.schema import BRACKET_SCHEMA, CHOICES, IDENTITY
@@ -35,25 +42,17 @@ class Store:
     def __init__(self, root: str | Path):
         self.paths = RunPaths(files.named(root))
 
-    @contextlib.contextmanager
-    def opened(
-        self, config: Mapping[str, Any], shard: tuple[int, int] = (1, 1), jobs: int | None = None
-    ) -> Iterator[Store]:
-        """The directory, made if absent and held against a second writer of the same work.
+    def open(self, config: Mapping[str, Any], **besides: Any) -> None:
+        """Make the directory if it is absent, and its configuration, or compare that with the one it has.
 
         Args:
-            config: what the run is, compared with what the directory holds; one that asks for all its networks and
-                more takes its place.
-            shard: (i, N). Different shards of one N may write at a time, shards of different N overlap.
-            jobs: how many the configuration asks for, where its grid does not say it; kept for `lawjax inspect`.
+            config: what the run is; one that asks for all networks of the directory's and more takes its place.
+            besides: what is kept of the first call with it: `jobs`, how many there are, where no grid says it;
+                `planned_for`, the platform and the number of devices for which the work is cut.
 
         Raises:
-            UserError: no such shard, it holds another configuration or something else, another process writes to it, or
-                it cannot be written.
+            UserError: it holds another configuration or something else, or cannot be written.
         """
-        index, shards = shard
-        if not 1 <= index <= shards:
-            raise UserError(f"The shard must be i/N with 1 <= i <= N, not {index}/{shards}.")
         try:
             for folder in (self.paths.results, self.paths.networks, self.paths.in_flight, self.paths.figures):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -61,13 +60,13 @@ class Store:
             raise UserError(
                 f"{self.paths.root} cannot be used as a run directory ({error.strerror or error})."
             ) from None
-        plain = json.loads(json.dumps(config))
-        with locks.shard_held(self.paths, shard, lambda: self._settle_config(plain, jobs)):
-            yield self
+        with locked(self.paths.lock, wait=True):  # of several processes that begin, one makes it
+            self._settle_config(json.loads(json.dumps(config)), besides)
 
-    def _settle_config(self, config: dict[str, Any], jobs: int | None) -> None:
+    def _settle_config(self, config: dict[str, Any], besides: Mapping[str, Any]) -> None:
         """Compare the configuration with the stored one, and store it where there is none or where it asks for more."""
         earlier = []
+        made = {"schema": SCHEMA_VERSION, "configuration": config, "environment": environment(), **besides}
         if self.paths.config.exists():
             stored = self.read_config()
             if not record.goes_on(stored["configuration"], config):
@@ -77,14 +76,35 @@ class Store:
                     "choose another directory or the same configuration."
                 )
             if not record.is_extended(stored["configuration"], config):
+                self._write_config(stored)  # which mends a copy that is damaged or was lost
                 return
             earlier = [*stored.get("earlier", []), {name: stored[name] for name in ("configuration", "environment")}]
-        made = {"schema": SCHEMA_VERSION, "configuration": config, "environment": environment()}
-        if jobs is not None:
-            made["jobs"] = jobs
+            made |= {name: stored[name] for name in besides if name in stored}
+        elif self.paths.part_names() or self.paths.rows():
+            kept = f"copy {self.paths.config_copy.name} there" if self.paths.config_copy.exists() else "restore it"
+            raise UserError(
+                f"{self.paths.root} has results but no {self.paths.config.name}, so what they are of is not known; "
+                f"{kept}, or choose another directory."
+            )
         if earlier:
             made["earlier"] = earlier
-        files.write_text(self.paths.config, json.dumps(made, indent=2) + "\n", overwrite=True)
+        self._write_config(made)
+
+    def _write_config(self, stored: Mapping[str, Any]) -> None:
+        """Where the files do not hold it yet: first the copy, so that one of the two is always whole."""
+        text = checksums.sealed(stored)
+        for path in (self.paths.config_copy, self.paths.config):
+            if not path.exists() or path.read_bytes() != text.encode():
+                files.write_text(path, text, overwrite=True)
+
+    def planned_for(self) -> tuple[str, int] | None:
+        """The platform and the number of devices for which the work is cut; None for a run of an earlier lawjax.
+
+        Raises:
+            UserError: as `read_config`.
+        """
+        stored = self.read_config().get("planned_for")
+        return stored and (str(stored["platform"]), int(stored["devices"]))
 
     def stages(self) -> list[dict[str, Any]]:
         """The configurations that the run had, each with all networks of the one before; the last is the present one.
@@ -96,18 +116,24 @@ class Store:
         return [stage["configuration"] for stage in (*stored.get("earlier", []), stored)]
 
     def read_config(self) -> dict[str, Any]:
-        """The contents of config.json.
+        """The contents of config.json; of its copy, with a warning, where it is damaged.
 
         Raises:
-            UserError: there is none, it is unreadable, or it is of another schema.
+            UserError: there is none, neither can be read, or it is of another schema.
         """
         try:
-            stored = json.loads(self.paths.config.read_text(encoding="utf-8"))
-            version, _, _ = stored["schema"], stored["configuration"], stored["environment"]
+            stored = _config(self.paths.config, sealed=self.paths.config_copy.exists())
         except FileNotFoundError:
             raise UserError(f"{self.paths.root} is no run directory: it has no {self.paths.config.name}.") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self.paths.config} cannot be read as a run's configuration ({error}).") from None
+            try:
+                stored = _config(self.paths.config_copy, sealed=True)
+            except (OSError, ValueError, KeyError, TypeError):
+                raise UserError(
+                    f"{self.paths.config} cannot be read as a run's configuration ({reasons.first_line(error)})."
+                ) from None
+            _warn(f"{self.paths.config} is damaged ({reasons.first_line(error)}); its copy is read in its place")
+        version = stored["schema"]
         if version != SCHEMA_VERSION:
             raise UserError(f"{self.paths.config} has schema {version}, but this lawjax reads schema {SCHEMA_VERSION}.")
         return stored
@@ -133,11 +159,16 @@ class Store:
             UserError: it could not be written (a full disk); what was stored before is untouched.
         """
         try:
+            content = _parquet(pl.DataFrame(list(rows), schema=self.schema, orient="row"))
+            covered = [(self.paths.part(part), checksums.digest(content))]
             if networks:
                 checkpoints.save_networks(self.paths.part_networks(part), networks)
+                covered += checksums.of_folder(self.paths.part_networks(part))
             if in_flight is not None:
                 checkpoints.save_arrays(self.paths.snapshot(part), in_flight)
-            write_table(self.paths.part(part), pl.DataFrame(list(rows), schema=self.schema, orient="row"))
+                covered += checksums.of_folder(self.paths.snapshot(part))
+            checksums.store(self.paths.checksums(part), self.paths.root, covered)
+            files.write(self.paths.part(part), content)  # never in place of one that another process stored
         except Exception as error:
             raise UserError(
                 f"Could not write to {self.paths.root} ({reasons.first_line(error)}); what was stored before is kept: "
@@ -146,15 +177,142 @@ class Store:
         if previous is not None:
             checkpoints.remove([self.paths.snapshot(previous)])
 
-    def discard_uncommitted(self, unit_names: Sequence[str]) -> None:
-        """Remove what a killed process left of commits it did not complete, for the units named."""
+    def discard(self, unit: str, live: Collection[str]) -> None:
+        """Remove what a killed process left of commits of a work unit that it did not complete, and stale packs.
+
+        Args:
+            unit: the unit's name, with which those of its rests begin.
+            live: of these, the names of those whose packs in flight are of use.
+        """
         parts = self.paths.part_names()
         last = {name.split("-")[0]: name for name in parts}
-        kept = {self.paths.networks: set(parts), self.paths.in_flight: set(last.values())}
+        in_flight = {name for of_unit, name in last.items() if of_unit in live}
+        kept = {self.paths.networks: set(parts), self.paths.in_flight: in_flight}
         for path in self.paths.checkpoints():
             name = path.name.split(".")[0].removeprefix("part-")
-            if name.split("-")[0] in unit_names and name not in kept[path.parent]:
+            if name.startswith(unit) and name not in kept[path.parent]:
                 checkpoints.remove([path])
+
+    def discard_packs(self, units: Iterable[str]) -> None:
+        """Remove packs in flight of work units that are done."""
+        done = set(units)
+        for path in self.paths.checkpoints():
+            if path.parent == self.paths.in_flight and path.name.removeprefix("part-")[:12] in done:
+                checkpoints.remove([path])
+
+    def identities(self, part: str) -> list[NetworkId]:
+        """The networks whose rows a commit stored.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        return [NetworkId(*row) for row in self._rows(part, self.schema).select(IDENTITY).iter_rows()]
+
+    def in_flight(self, part: str, like: Any) -> Any:
+        """The first leaves of the pack in flight that a commit stored, in the structure of `like`.
+
+        Raises:
+            UserError: it cannot be read, or its leaves differ from those of `like` in shape or dtype.
+        """
+        return checkpoints.load_arrays(self.paths.snapshot(part), like)
+
+    def leaves_in_flight(self, part: str) -> dict[str, np.ndarray]:
+        """All leaves of that pack, by name, to be sent elsewhere.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        return checkpoints.load_leaves(self.paths.snapshot(part))
+
+    def is_in_flight(self, part: str) -> bool:
+        """Whether a commit stored a pack in flight that is whole; one that is damaged is put aside, with a warning."""
+        snapshot = self.paths.snapshot(part)
+        if not snapshot.exists():
+            return False
+        try:
+            self._check(part, snapshot)
+        except DamagedError as error:
+            self.put_aside(f"{error}: its networks are trained from their beginning", [snapshot])
+            return False
+        return True
+
+    def mend(self) -> None:
+        """Put aside commits that are damaged or lack networks, with a warning: their networks are to be trained anew.
+
+        Raises:
+            UserError: something cannot be moved.
+        """
+        for part in self.paths.part_names():
+            try:
+                self._check(part, self.paths.part(part), self.paths.part_networks(part))
+            except DamagedError as error:
+                unit = part.split("-")[0]
+                snapshots = [path for path in self.paths.checkpoints() if path.name.startswith(f"part-{unit}-")]
+                self.put_aside(
+                    f"{error}: the networks of this part of the table are trained again",
+                    [
+                        *(path for path in snapshots if path.parent == self.paths.in_flight),
+                        self.paths.part(part),
+                        self.paths.checksums(part),
+                        self.paths.part_networks(part),
+                        self.paths.part_brackets(part),
+                        checksums.beside_of(self.paths.part_brackets(part)),
+                    ],
+                )
+        self.mend_brackets()
+
+    def mend_brackets(self) -> None:
+        """The same for brackets measured later, which are to be measured anew.
+
+        Raises:
+            UserError: something cannot be moved.
+        """
+        for path in self.paths.bracketed():
+            try:
+                _read_checked(path)
+            except DamagedError as error:
+                self.put_aside(
+                    f"{path} is damaged ({error}): `lawjax bracket {self.paths.root}` measures these networks again",
+                    [path, checksums.beside_of(path)],
+                )
+
+    def put_aside(self, why: str, paths: Sequence[Path]) -> None:
+        """Warn, and move files into the folder of what is damaged, under names that are new there.
+
+        Raises:
+            UserError: one cannot be moved.
+        """
+        _warn(why)
+        for path in paths:
+            if not path.exists():
+                continue
+            try:
+                self.paths.damaged.mkdir(exist_ok=True)
+                names = (f"{path.parent.name}-{path.name}{'' if i == 0 else f'.{i}'}" for i in itertools.count())
+                free = next(name for name in names if not (self.paths.damaged / name).exists())
+                shutil.move(path, self.paths.damaged / free)
+            except OSError as error:
+                raise UserError(
+                    f"{path} is damaged and cannot be moved to {self.paths.damaged} ({error.strerror or error})."
+                ) from None
+
+    def _check(self, part: str, *wanted: Path) -> None:
+        """Compare files and folders of a commit with its checksums, if it has some.
+
+        Raises:
+            DamagedError: one is damaged, or missing; the message names it.
+        """
+        listed = self.paths.checksums(part)
+        try:
+            covered = checksums.stored(listed, self.paths.root)
+        except DamagedError as error:
+            raise DamagedError(f"{listed} is damaged ({error})") from None
+        for path, allowed in (covered or {}).items():
+            if any(path.is_relative_to(one) for one in wanted):
+                try:
+                    checksums.check(path, allowed)
+                except DamagedError as error:
+                    raise DamagedError(f"{path} is damaged ({error})") from None
 
     @property
     def schema(self) -> pl.Schema:
@@ -174,7 +332,9 @@ class Store:
         """
         columns = self.schema
         parts = [self._rows(name, columns) for name in self.paths.part_names()]
-        return pl.concat([pl.DataFrame(schema=columns), *parts]).sort(*IDENTITY, *CHOICES)
+        rows = pl.concat([pl.DataFrame(schema=columns), *parts])
+        # A process that was stopped for a while may have stored what another one made in its place.
+        return rows.unique([*IDENTITY, *CHOICES], keep="first", maintain_order=True).sort(*IDENTITY, *CHOICES)
 
     def whole_table(self) -> pl.DataFrame:
         """The table that was written in one file for other programs.
@@ -185,10 +345,15 @@ class Store:
         return _read(self.paths.table, None, "write it anew")
 
     def _rows(self, part: str, columns: pl.Schema) -> pl.DataFrame:
-        rows = _read(self.paths.part(part), columns, "train its networks again")
-        brackets = self.paths.part_brackets(part)
+        path, brackets = self.paths.part(part), self.paths.part_brackets(part)
+        try:
+            self._check(part, path)
+        except DamagedError as error:
+            raise UserError(f"{error}; run the same command again to train its networks anew.") from None
+        rows = _read(path, columns, "train its networks again")
         if brackets.exists():
-            rows = rows.update(_read(brackets, BRACKET_SCHEMA, "measure its networks again"), on=IDENTITY)
+            measured = _read(brackets, BRACKET_SCHEMA, "measure its networks again")
+            rows = rows.update(measured, on=IDENTITY)
         return rows
 
     def unbracketed(self) -> dict[str, int]:
@@ -205,7 +370,7 @@ class Store:
 
     def network_names(self, part: str) -> list[NetworkId]:
         """The identities of the networks of one commit."""
-        return checkpoints.stored_networks(self.paths.part_networks(part))
+        return checkpoints.stored_networks(self._checked_networks(part))
 
     def networks(self, part: str) -> dict[NetworkId, TwoLayer]:
         """The networks of one commit.
@@ -213,7 +378,7 @@ class Store:
         Raises:
             UserError: its checkpoint cannot be read.
         """
-        return checkpoints.load_networks(self.paths.part_networks(part))
+        return checkpoints.load_networks(self._checked_networks(part))
 
     def add_brackets(self, part: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Store the columns `BRACKETS` of networks of one commit; `table` has them from then on.
@@ -245,7 +410,7 @@ class Store:
             path = self.paths.part_networks(part)
             of_network = [pl.col(field).eq_missing(value) for field, value in wanted.items()]
             if not self._rows(part, columns).filter(*of_network).is_empty() and path.exists():
-                found += [part] if name in checkpoints.stored_networks(path) else []
+                found += [part] if name in self.network_names(part) else []
         return found
 
     def network(self, name: NetworkId, **setting: Any) -> TwoLayer:
@@ -271,24 +436,68 @@ class Store:
             raise UserError(
                 f"{self.paths.root} stores {len(parts)} networks with {which}; choose one by its {' or '.join(varied)}."
             )
-        return checkpoints.load_network(self.paths.part_networks(parts[0]), name)
+        return checkpoints.load_network(self._checked_networks(parts[0]), name)
+
+    def _checked_networks(self, part: str) -> Path:
+        """The folder of a commit's networks.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        path = self.paths.part_networks(part)
+        try:
+            self._check(part, path)
+        except DamagedError as error:
+            raise UserError(f"{error}; run the same command again to train its networks anew.") from None
+        return path
+
+
+def _config(path: Path, *, sealed: bool) -> dict[str, Any]:
+    stored = checksums.unsealed(path.read_text(encoding="utf-8"), always=sealed)
+    for name in ("schema", "configuration", "environment"):
+        if name not in stored:
+            raise KeyError(name)
+    return stored
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(f"{sentence}.", DamageWarning, stacklevel=3)
+
+
+def _read_checked(path: Path) -> bytes:
+    """The content of a file, compared with the checksums beside it, if there are some.
+
+    Raises:
+        DamagedError: it, or these, are damaged.
+    """
+    beside = checksums.beside_of(path)
+    covered = checksums.stored(beside, path.parent)
+    if covered is None:
+        return path.read_bytes()
+    return checksums.check(path, covered.get(path, set()))
 
 
 def _read(path: Path, columns: pl.Schema | None, remedy: str) -> pl.DataFrame:
     """A Parquet file; columns of the schema that an earlier lawjax did not have yet are null."""
     try:
-        with path.open("rb") as file:  # Polars would take the name for a pattern or a URL
-            return pl.read_parquet(file, schema=columns, missing_columns="insert")
-    except Exception as error:
+        content = io.BytesIO(_read_checked(path))  # Polars would take its name for a pattern or a URL
+        return pl.read_parquet(content, schema=columns, missing_columns="insert")
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # of Polars some are no Exception
         raise UserError(f"{path} cannot be read ({reasons.first_line(error)}); remove it to {remedy}.") from None
 
 
+def _parquet(table: pl.DataFrame) -> bytes:
+    content = io.BytesIO()  # not by its name: Polars would expand it
+    table.write_parquet(content, compression="zstd")
+    return content.getvalue()
+
+
 def write_table(path: Path, table: pl.DataFrame) -> None:
-    """Write a Parquet file whole or not at all, in place of one that exists.
+    """Write a Parquet file of a run directory, and its checksum, whole or not at all, in place of one that exists.
 
     Raises:
         UserError: it cannot be written.
     """
-    content = io.BytesIO()  # not by its name: Polars would expand it
-    table.write_parquet(content, compression="zstd")
-    files.write(path, content.getvalue(), overwrite=True)
+    checksums.replace(path, _parquet(table))

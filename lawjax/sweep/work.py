@@ -31,6 +31,7 @@ class WorkUnit(NamedTuple):
         chunk: training steps between looks of the host.
         cost: predicted seconds without compilation, for the order of work and the time left.
         setting: number of the setting in which they are trained, where a run has several.
+        rest_of: the name of the unit that this one is the rest of, where that one's pack in flight was lost.
     """
 
     shape: PackShape
@@ -38,13 +39,15 @@ class WorkUnit(NamedTuple):
     chunk: int
     cost: float
     setting: int = 0
+    rest_of: str = ""
 
     @property
     def name(self) -> str:
-        """A name that two work units share only if they are the same work in the same order."""
+        """A name that two work units share only if they are the same work in the same order; a rest has its whole's."""
         work = tuple(self.shape), tuple(tuple(job) for job in self.jobs), self.chunk
         text = repr((*work, self.setting) if self.setting else work)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        name = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return f"{self.rest_of}_{name}" if self.rest_of else name
 
     def networks(self) -> list[NetworkId]:
         """All identities of the work unit."""

@@ -8,12 +8,15 @@ is a pure function on `Slots`; what to put where is the caller's business (`trai
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, PyTree, UInt32
 
 from lawjax import keys
@@ -75,6 +78,34 @@ def fill(
 @functools.partial(jax.jit, donate_argnums=0)
 def _place(slots: Slots, slot: Int[Array, ""], fresh: Slot) -> Slots:
     return jax.tree.map(lambda all_, one: all_.at[slot].set(one), slots, fresh)
+
+
+def divided(slots: Slots, config: TrainingConfig, devices: Sequence[jax.Device]) -> Slots:
+    """The slots with their neurons divided among devices, for a network that one device cannot hold.
+
+    The points are on every device. A step then needs no word between devices but the sum over neurons, and what is
+    summed over a network's. Slots that are divided already are left as they are.
+
+    Args:
+        slots: any.
+        config: as they were made with.
+        devices: of one platform; as many of them are used as divide K evenly.
+    """
+    neurons = slots.shape.neurons
+    used = next(count for count in range(len(devices), 0, -1) if neurons % count == 0)
+    mesh = jax.make_mesh((used,), ("neurons",), devices=devices[:used], axis_types=(AxisType.Auto,))
+    whole, last_axis = (
+        NamedSharding(mesh, P()),
+        lambda leaf: NamedSharding(mesh, P(*[None] * (leaf.ndim - 1), "neurons")),
+    )
+    params, state = _per_neuron(slots, config)
+    shardings: Any = jax.tree.map(lambda _: whole, slots)
+    shardings = shardings._replace(
+        network_of=last_axis(slots.network_of),
+        params=jax.tree.map(lambda leaf, own: last_axis(leaf) if own else whole, slots.params, params),
+        optimizer_state=jax.tree.map(lambda leaf, own: last_axis(leaf) if own else whole, slots.optimizer_state, state),
+    )
+    return jax.device_put(slots, shardings)
 
 
 def advance(slots: Slots, steps: np.int32, config: TrainingConfig) -> Slots:

@@ -22,6 +22,7 @@ from lawjax import arguments, data
 from lawjax.data import Dataset
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
+from lawjax.progress import Report
 from lawjax.standard import StandardForm, check_separable, standard_form
 from lawjax.train import pack
 from lawjax.train.config import TrainingConfig
@@ -64,6 +65,9 @@ def memorize(
     key: ThreefryKey,
     config: TrainingConfig | None = None,
     chunk: int = 200,
+    devices: Sequence[jax.Device] | None = None,
+    *,
+    progress: bool = False,
 ) -> list[Memorized]:
     """Train one network of each width on the data set, side by side, each until it fits or its step limit.
 
@@ -78,6 +82,9 @@ def memorize(
         key: a JAX key.
         config: how to train; the defaults of `TrainingConfig` if None.
         chunk: steps between looks of the host.
+        devices: among which the neurons are divided, for networks that one device cannot hold; JAX's default device
+            if None.
+        progress: whether to show how many networks have ended.
 
     Raises:
         UserError: an invalid data set, widths below one or repeated, a batch larger than the data set, points of
@@ -90,11 +97,20 @@ def memorize(
     check_batch(config, dataset.n)
     own = standard_form(dataset.x).points(dataset.x).astype(config.dtype)
     check_separable(dataset, own, 'train with dtype="float64" or rescale the features in which they differ')
-    shape = PackShape(1, dataset.n, dataset.d, sum(widths), len(widths))
+    several = list(devices or ())
+    neurons = sum(widths) + -sum(widths) % max(1, len(several))
+    shape = PackShape(1, dataset.n, dataset.d, neurons, len(widths))
     with numerics(config):
         slots = pack.fill(empty(shape, config), 0, dataset, widths, key_data(key), config)
-        while (np.asarray(slots.status) == Status.TRAINING).any():
-            slots = pack.advance(slots, np.int32(chunk), config)
+        if several:
+            slots = pack.divided(slots, config, several)
+        with Report("networks", len(widths), shown=progress) as report:
+            left = len(widths)
+            while left:
+                slots = pack.advance(slots, np.int32(chunk), config)
+                still = int((np.asarray(slots.status) == Status.TRAINING).sum())
+                report.update(left - still, steps=int(slots.step[0]))
+                left = still
         return harvest(slots, 0, dataset, range(len(widths)), config)
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -38,7 +38,10 @@ _NEAR_RIM = 1e-11  # angle from the rim of a cell, and share of the gradient los
 
 
 def witnesses(
-    problems: Sequence[Problem], search: Search, hints: Sequence[Float[np.ndarray, "_ _"]] | None = None
+    problems: Sequence[Problem],
+    search: Search,
+    hints: Sequence[Float[np.ndarray, "_ _"]] | None = None,
+    tell: Callable[[int], None] = lambda _: None,
 ) -> list[Float[np.ndarray, " _"]]:
     """The best point (d,) found for each problem, in the coordinates of its network of size one.
 
@@ -46,6 +49,7 @@ def witnesses(
         problems: networks of any shapes, each with a domain.
         search: how hard to look.
         hints: points (m, d) of the domain for each problem that are known to be good.
+        tell: is told how many more problems are done.
     """
     candidates = [problem.scored(starting_points(problem, search.first)) for problem in problems]
     found = [problem.best(own, search.measured) for problem, own in zip(problems, candidates, strict=True)]
@@ -70,8 +74,11 @@ def witnesses(
     for i, own in zip(still, ends, strict=True):
         candidates[i] = candidates[i].joined(problems[i].scored(own))
         offer(i, problems[i].best(candidates[i], search.measured))
-    for i in filter(is_open, still):
+    last = list(filter(is_open, still))
+    tell(len(problems) - len(last))
+    for i in last:
         offer(i, problems[i].best(_further(problems[i], candidates[i], search), search.measured))
+        tell(1)
     return [
         _to_the_rim(problem, point) if problem.domain.tangential else point
         for problem, (_, point) in zip(problems, found, strict=True)

@@ -1,0 +1,48 @@
+"""Signals that end a process: SIGTERM and SIGHUP, from job schedulers and closed terminals, do what Ctrl-C does.
+
+They raise KeyboardInterrupt in the main thread, once: what is in training is stored, and the exit status says which
+signal it was, as a shell does. A signal that the process was started to ignore (`nohup`) is ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+_AS_CTRL_C = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_received: list[int] = []
+
+
+def listen() -> None:
+    """From now on, until the process ends; a signal during the imports that follow ends it with a sentence, too."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in _AS_CTRL_C:
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _interrupted
+
+
+def status() -> int:
+    """The exit status of a command that a signal stopped: 128 and the signal's number."""
+    return 128 + (_received[0] if _received else signal.SIGINT)
+
+
+def _interrupt(number: int, _: FrameType | None) -> Any:
+    if not _received:  # schedulers say it again, and to every process of a group, while the first is being obeyed
+        _received.append(number)
+        raise KeyboardInterrupt
+
+
+def _interrupted(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """What no command was there yet to answer."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    print(f"{os.path.basename(sys.argv[0])}: Stopped before it began.", file=sys.stderr, flush=True)
+    os._exit(status())
