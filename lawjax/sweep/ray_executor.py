@@ -77,6 +77,23 @@ class Remote(NamedTuple):
     names: Mapping[str, Any]
 
 
+def planned_for(cluster: Ray) -> dict[str, Any]:
+    """The platform of the cluster's devices, and how many tasks it has room for now: for these the work is cut.
+
+    Raises:
+        UserError: Ray is not installed, or not reached.
+    """
+    platform = "gpu" if cluster.num_gpus else "tpu" if "TPU" in cluster.resources else "cpu"
+    return {"platform": platform, "devices": _places(_started(cluster), cluster)}
+
+
+def _places(ray: Any, cluster: Ray) -> int:
+    """How many tasks the cluster has room for, as it is now."""
+    has = ray.cluster_resources()
+    wanted = {"CPU": cluster.num_cpus, "GPU": cluster.num_gpus, **cluster.resources}
+    return max(1, int(min(has.get(name, 0.0) / amount for name, amount in wanted.items() if amount > 0)))
+
+
 def train_on_ray(
     cluster: Ray,
     claims: Claims[WorkUnit],
@@ -172,7 +189,7 @@ class _Driver:
 
     def run(self) -> None:
         while True:
-            while len(self._streams) < self._places() and self._begin_another():
+            while len(self._streams) < _places(self._ray, self._cluster) and self._begin_another():
                 pass
             if not self._streams and not self._begin_another(wait=True):
                 return
@@ -183,12 +200,6 @@ class _Driver:
     def cancel(self) -> None:
         for stream in self._streams:
             self._ray.cancel(stream, force=True)
-
-    def _places(self) -> int:
-        """How many tasks the cluster has room for, as it is now."""
-        has = self._ray.cluster_resources()
-        wanted = {"CPU": self._cluster.num_cpus, "GPU": self._cluster.num_gpus, **self._cluster.resources}
-        return max(1, int(min(has.get(name, 0.0) / amount for name, amount in wanted.items() if amount > 0)))
 
     def _begin_another(self, *, wait: bool = False) -> bool:
         """Begin the next unit, if there is one that nobody holds."""

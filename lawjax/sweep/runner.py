@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import polars as pl
@@ -26,7 +27,7 @@ from lawjax.sweep.loop import Commit, Observer, Resumption, last_part, resumptio
 from lawjax.sweep.plan import choice, makespan
 from lawjax.sweep.probes import Probe, Probes, tried
 from lawjax.sweep.progress import Progress
-from lawjax.sweep.ray_executor import Ray, Remote, train_on_ray
+from lawjax.sweep.ray_executor import Ray, Remote, planned_for, train_on_ray
 from lawjax.sweep.staging import InSetting, StagedPlan, staged
 from lawjax.sweep.store import Store
 from lawjax.sweep.work import WorkUnit
@@ -78,8 +79,7 @@ def run(
     options.check_shard(shard)
     own = _tried(config, probes)
     store = Store(out)
-    here = {"platform": jax.default_backend(), "devices": jax.local_device_count() * shard[1]}
-    store.open(as_record(config, own.columns), planned_for=here)
+    store.open(as_record(config, own.columns), planned_for=_here(shard) if executor is None else planned_for(executor))
     store.mend()
     platform, devices = store.planned_for() or (jax.default_backend(), 1)
     on = on or device(platform)
@@ -92,13 +92,8 @@ def run(
     total = len({(unit.setting, network) for unit in left for network in unit.networks()} | sweep.done)
     cost = sum(unit.cost for unit in left)
     predicted = f"the plan said {makespan(left, on, devices):.0f} s of training and compiling" if left else ""
-    with (
-        Leases(store.paths) as leases,
-        Progress(
-            total, len(sweep.done), int(stored["fitted"].sum()), cost, disabled=not progress, predicted=predicted
-        ) as bar,
-    ):
-        ordered = [left[i] for i in own_first(len(left), shard)]
+    count = total, len(sweep.done), int(stored["fitted"].sum()), cost
+    with Leases(store.paths) as leases, Progress(*count, disabled=not progress, predicted=predicted) as bar:
 
         def is_left(unit: WorkUnit) -> bool:
             if sweep.is_left(unit):
@@ -106,33 +101,46 @@ def run(
             bar.elsewhere(unit, sum((unit.setting, network) not in sweep.done for network in unit.networks()))
             return False
 
-        claims = Claims({unit.name: unit for unit in ordered if unit.name not in too_large}, leases, is_left)
-        large = Claims({unit.name: unit for unit in ordered if unit.name in too_large}, leases, is_left)
+        ordered = [left[i] for i in own_first(len(left), shard)]
+        usual = Claims({unit.name: unit for unit in ordered if unit.name not in too_large}, leases, is_left)
         if executor is not None:
-            train_on_ray(executor, claims, sweep.remote, sweep.store_commit, bar.told)
-            return store.table()
-        places = jax.local_devices()
-        compiled: dict[jax.Device, set[PackShape]] = {place: set() for place in places}
-
-        def take(stop: threading.Event, place: jax.Device) -> Work | None:
-            shapes = compiled[place], set().union(*compiled.values())
-            taken = claims.take(stop, (lambda units: choice(units, *shapes)) if len(places) > 1 else lambda _: 0)
-            if taken is None:
-                return None
-            name, unit = taken
-            compiled[place].add(unit.shape)
-            return lambda: claims.give_back(name, done=sweep.train(unit, leases, stop, [bar, *observers]))
-
-        def take_large(stop: threading.Event, _: jax.Device) -> Work | None:
-            taken = large.take(stop)
-            if taken is None:
-                return None
-            name, unit = taken
-            return lambda: large.give_back(name, done=sweep.train(unit, leases, stop, [bar, *observers], places))
-
-        on_threads(take_large, 1, places[:1])
-        on_threads(take, on.workers, places)
+            train_on_ray(executor, usual, sweep.remote, sweep.store_commit, bar.told)
+        else:
+            large = Claims({unit.name: unit for unit in ordered if unit.name in too_large}, leases, is_left)
+            _train_here(sweep, usual, large, leases, [bar, *observers])
     return store.table()
+
+
+def _here(shard: tuple[int, int]) -> dict[str, Any]:
+    """For what the work is cut, where this process is the first: as many as it of devices like its own."""
+    return {"platform": jax.default_backend(), "devices": jax.local_device_count() * shard[1]}
+
+
+def _train_here(
+    sweep: _Sweep, usual: Claims[WorkUnit], large: Claims[WorkUnit], leases: Leases, observers: Sequence[Observer]
+) -> None:
+    """Train units by threads of this process: large ones by all devices together, then the others by each."""
+    places = jax.local_devices()
+    compiled: dict[jax.Device, set[PackShape]] = {place: set() for place in places}
+
+    def take(stop: threading.Event, place: jax.Device) -> Work | None:
+        shapes = compiled[place], set().union(*compiled.values())
+        taken = usual.take(stop, (lambda units: choice(units, *shapes)) if len(places) > 1 else lambda _: 0)
+        if taken is None:
+            return None
+        name, unit = taken
+        compiled[place].add(unit.shape)
+        return lambda: usual.give_back(name, done=sweep.train(unit, leases, stop, observers))
+
+    def take_large(stop: threading.Event, _: jax.Device) -> Work | None:
+        taken = large.take(stop)
+        if taken is None:
+            return None
+        name, unit = taken
+        return lambda: large.give_back(name, done=sweep.train(unit, leases, stop, observers, places))
+
+    on_threads(take_large, 1, places[:1])
+    on_threads(take, sweep.on.workers, places)
 
 
 def _too_large(units: Sequence[WorkUnit]) -> set[str]:

@@ -291,6 +291,8 @@ class Store:
                 names = (f"{path.parent.name}-{path.name}{'' if i == 0 else f'.{i}'}" for i in itertools.count())
                 free = next(name for name in names if not (self.paths.damaged / name).exists())
                 shutil.move(path, self.paths.damaged / free)
+            except FileNotFoundError:  # another process was quicker
+                continue
             except OSError as error:
                 raise UserError(
                     f"{path} is damaged and cannot be moved to {self.paths.damaged} ({error.strerror or error})."
