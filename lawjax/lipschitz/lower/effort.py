@@ -179,7 +179,7 @@ class SmoothWalks(Tuning):
         apart: least distance between points that are followed, relative to a typical kink's from 0 and to their own.
         far_walks: walks of the network whose psi has the two slopes of psi at infinity.
         far_shares: how far along their rays the ends of these are looked at.
-        kicked: points that climb, are moved at random and climb again, at most.
+        kicked: points for each neuron that climb, are moved at random and climb again, at most.
         kicks: such moves of each.
         kick_steps: of the climb after each.
         kick_reach: least and largest length of a move, relative to the point's.
@@ -203,11 +203,11 @@ class SmoothWalks(Tuning):
     apart: float = 0.1
     far_walks: int = 8
     far_shares: tuple[float, float, float, float] = (0.5, 1.0, 2.0, 4.0)
-    kicked: int = 1024
+    kicked: int = 40
     kicks: int = 20
     kick_steps: int = 40
     kick_reach: tuple[float, float] = (0.05, 2.0)
-    kick_work: float = 1.5e9
+    kick_work: float = 6e9
 
 
 @dataclass(frozen=True, eq=False)

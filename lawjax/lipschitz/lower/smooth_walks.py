@@ -55,7 +55,8 @@ def _kicked(problem: Problem, found: Scored, tuning: SmoothWalks, random: np.ran
     """Ends of ascents from many points, each moved at random again and again, and back where that leads no higher."""
     domain, d = problem.search_domain, problem.network.dimension
     steps = tuning.kick_steps * (tuning.kicks + 1)
-    count = int(np.clip(tuning.kick_work / (problem.network.W.size * steps), 1, tuning.kicked))
+    most = tuning.kicked * problem.network.n_neurons
+    count = int(np.clip(tuning.kick_work / (problem.network.W.size * steps), 1, most))
     count += -count % _MULTIPLE  # few programs are compiled
     known = _best_apart(problem, found, (count // 4, 1), tuning)
     scales = problem.typical * 10.0 ** random.uniform(-1, 2, count - len(known))
