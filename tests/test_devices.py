@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 
-import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 from small_sweep import CONFIG, assert_asked
@@ -48,7 +47,7 @@ def assert_same(found, expected, tolerance):
 )
 def test_in_float64_any_number_of_devices_makes_the_same_table(tmp_path, devices):
     expected = table_of(1, "float64", tmp_path / "one")
-    assert_same(table_of(devices, "float64", tmp_path / "several"), expected, 1e-9)
+    assert_same(table_of(devices, "float64", tmp_path / "several"), expected, 1e-12)
 
 
 @pytest.mark.slow
@@ -58,7 +57,7 @@ def test_in_float32_the_spread_between_devices_is_that_of_rounding(tmp_path):
     eight = table_of(8, "float32", tmp_path / "eight")
     assert_asked(eight, CONFIG)
     assert one["status"].equals(eight["status"])
-    ratio = pl.DataFrame({"r": eight["proxy"] / one["proxy"]})["r"]
+    ratios = (eight["proxy"] / one["proxy"]).to_numpy()
     others = (one["steps"] != eight["steps"]).sum()
-    print(f"{others} of {len(one)} end at another step; ratios of proxies {ratio.min():.6f} to {ratio.max():.6f}")
-    assert ratio.is_between(0.98, 1.02).all()
+    print(f"{others} of {len(one)} end at another step; ratios of proxies {ratios.min():.6f} to {ratios.max():.6f}")
+    assert ((ratios > 0.98) & (ratios < 1.02)).all()
