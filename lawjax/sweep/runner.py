@@ -93,7 +93,7 @@ def run(
     cost = sum(unit.cost for unit in left)
     predicted = f"the plan said {makespan(left, on, devices):.0f} s of training and compiling" if left else ""
     count = total, len(sweep.done), int(stored["fitted"].sum()), cost
-    with Leases(store.paths) as leases, Progress(*count, disabled=not progress, predicted=predicted) as bar:
+    with Leases(store.paths) as leases, Progress(*count, disabled=not (progress and left), predicted=predicted) as bar:
 
         def is_left(unit: WorkUnit) -> bool:
             if sweep.is_left(unit):
