@@ -71,6 +71,8 @@ def guarded(command: Callable[[], Any]) -> None:
         if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):  # JAX's word for it
             raise
         _fail("This takes more memory than there is; ask for less.", 2)
+    finally:
+        signals.ignore_at_exit()
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ signal it was, as a shell does. A signal that the process was started to ignore 
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -31,6 +32,17 @@ def listen() -> None:
 def status() -> int:
     """The exit status of a command that a signal stopped: 128 and the signal's number."""
     return 128 + (_received[0] if _received else signal.SIGINT)
+
+
+def ignore_at_exit() -> None:
+    """Once a command is over, what libraries do at the exit of the process is not to be interrupted."""
+    atexit.unregister(_ignore)
+    atexit.register(_ignore)  # the last one registered is called first
+
+
+def _ignore() -> None:
+    for number in (signal.SIGINT, *_AS_CTRL_C):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(number: int, _: FrameType | None) -> Any:
