@@ -12,8 +12,8 @@ import pytest
 import small_sweep
 from small_sweep import CONFIG, STUCK, assert_asked, assert_same_tables, trained_again
 
-from lawjax import UserError
-from lawjax.sweep import run
+from lawjax import UserError, report
+from lawjax.sweep import as_record, run
 from lawjax.sweep.claims import Claims, own_first
 from lawjax.sweep.devices import CPU
 from lawjax.sweep.leases import Leases
@@ -175,3 +175,13 @@ def test_of_two_shards_one_is_killed_and_the_other_takes_its_work_over(tmp_path)
     assert small_sweep.finish(second) == ""
     assert_same_tables(Store(root).table(), Store(tmp_path / "whole").table())
     assert not list(Store(root).paths.leases.glob("lease-*"))
+
+
+def test_a_report_made_in_between_says_how_far_the_run_is(tmp_path, capsys):
+    store = Store(tmp_path)
+    store.open(as_record(CONFIG))
+    report.write(tmp_path, store.table(), {}, lambda: "Nothing yet.")
+    assert capsys.readouterr().out == "**A part of the run: 0 of 12 networks.**\n\nNothing yet.\n"
+    whole = run(CONFIG, tmp_path, progress=False)
+    report.write(tmp_path, whole, {}, lambda: "All of it.")
+    assert store.paths.summary.read_text() == "All of it."
