@@ -69,6 +69,7 @@ def assert_one_sentence(message):
 AS_USUAL = """
 import runpy, signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup would have it ignore
+import lawjax.cli
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

@@ -282,7 +282,7 @@ def test_a_hundred_random_signals_cost_time_alone(whole):
         status = process.returncode
         ended[status] = ended.get(status, 0) + 1
         assert status in (0, -number, 128 + number), errors
-        assert "Traceback" not in errors, errors
+        assert "Traceback" not in errors or "/lawjax/" not in errors, errors  # but before lawjax was imported
         found = identities(Store(root).table()) if (root / "config.json").exists() else []
         assert len(set(found)) == len(found)
         if sum(count for status, count in ended.items() if status) == 100:
