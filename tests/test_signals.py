@@ -31,12 +31,10 @@ def ended(at, number, hangup="SIG_DFL"):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize(
-    ("at", "words"), [("tyro", "Stopped before it began."), ("polars", "Stopped; what was not written yet is lost.")]
-)
-def test_a_signal_while_importing_ends_with_a_sentence(at, words, number):
-    """tyro is imported with the commands, Polars by one of them."""
-    assert ended(at, number) == (128 + number, f"lawjax: {words}\n")
+@pytest.mark.parametrize("at", ["tyro", "polars", "jaxlib"])
+def test_a_signal_while_importing_ends_with_a_sentence(at, number):
+    """tyro is imported with the commands, Polars and JAX by one of them; C++ would not survive an exception."""
+    assert ended(at, number) == (128 + number, "lawjax: Stopped before it began.\n")
 
 
 def test_what_the_process_was_told_to_ignore_is_ignored():

@@ -22,8 +22,8 @@ def listen() -> None:
     """From now on, until the process ends; a signal during the imports that follow ends it with a sentence, too."""
     if threading.current_thread() is not threading.main_thread():
         return
-    for number in _AS_CTRL_C:
-        if signal.getsignal(number) == signal.SIG_DFL:
+    for number in (signal.SIGINT, *_AS_CTRL_C):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _interrupt)
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = _interrupted
@@ -45,10 +45,21 @@ def _ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _interrupt(number: int, _: FrameType | None) -> Any:
-    if not _received:  # schedulers say it again, and to every process of a group, while the first is being obeyed
-        _received.append(number)
+def _interrupt(number: int, frame: FrameType | None) -> Any:
+    again = bool(_received)
+    _received.append(number)
+    if not again and _is_importing(frame):  # what is written in C++ may not survive an exception there
+        _end()
+    if not again or number == signal.SIGINT:  # schedulers say others twice, and to every process of a group
         raise KeyboardInterrupt
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _interrupted(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
@@ -56,5 +67,10 @@ def _interrupted(kind: type[BaseException], error: BaseException, traceback: Tra
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)
         return
-    print(f"{os.path.basename(sys.argv[0])}: Stopped before it began.", file=sys.stderr, flush=True)
+    _end()
+
+
+def _end() -> None:
+    program = os.path.basename(sys.argv[0]).replace("__main__.py", "lawjax")  # python -m lawjax
+    print(f"{program}: Stopped before it began.", file=sys.stderr, flush=True)
     os._exit(status())
