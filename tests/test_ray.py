@@ -116,3 +116,20 @@ def test_without_a_cluster_or_ray_there_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match="Ray is not installed"):
         run(CONFIG, tmp_path, progress=False, executor=Ray())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"num_cpus": "x"}, "num_cpus"),
+        ({"num_gpus": -1}, "num_gpus"),
+        ({"num_cpus": 0}, "must ask for something"),
+        ({"resources": {"TPU": "four"}}, "TPU"),
+        ({"address": 3}, "address"),
+        ({"retries": 0}, "retries"),
+    ],
+)
+def test_what_no_task_can_ask_for_is_refused(wrong, match):
+    with pytest.raises(UserError, match=match) as caught:
+        Ray(**wrong)
+    assert_one_sentence(str(caught.value))

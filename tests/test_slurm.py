@@ -37,3 +37,9 @@ def test_a_job_that_fails_is_named(tmp_path):
         UserError, match="2 of 2 jobs failed, the first one, .*, with TypeError: int.*; their logs are in"
     ):
         run_on_slurm(int, CONFIG, tmp_path, Slurm(shards=2, cluster="local"))
+
+
+@pytest.mark.parametrize("shards", [0, -1, "a", 1.5, None])
+def test_a_number_of_jobs_that_is_none_is_refused(shards):
+    with pytest.raises(UserError, match="shards must be a whole number of at least 1"):
+        Slurm(shards=shards)

@@ -80,10 +80,11 @@ def run_jobs(
             measured = _measured(measure, job, store)
             rests = measured if isinstance(measured, list) else [measured]
             rows = [{**dataclasses.asdict(job), **rest} for rest in rests]
-            if leases.holds(name):
+            is_own = leases.holds(name)  # and was not taken over by another process, which makes the row
+            if is_own:
                 files.write_text(store.paths.row(name), checksums.sealed({"rows": rows}), overwrite=True)
-            claims.give_back(name, done=True)
-            report.update(stored=True)
+            claims.give_back(name, done=is_own)
+            report.update(is_own, stored=is_own)
 
 
 def _measured(measure: Callable[[Job], Any], job: Job, store: Store) -> Any:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from lawjax import arguments
 from lawjax.errors import Stopped, UserError
 from lawjax.sweep import checkpoints, reasons
 from lawjax.sweep.claims import Claims
@@ -51,6 +52,16 @@ class Ray:
     num_gpus: float = 0.0
     resources: Mapping[str, float] = field(default_factory=dict)
     retries: int = 10
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        if self.address is not None:
+            arguments.instance("address", self.address, str, 'such as "auto"')
+        for name, amount in {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus, **self.resources}.items():
+            arguments.not_negative(name, amount)
+        if not (self.num_cpus or self.num_gpus or any(self.resources.values())):
+            raise UserError("A task must ask for something: num_cpus, num_gpus or other resources.")
+        arguments.whole("retries", self.retries)
 
 
 class Remote(NamedTuple):

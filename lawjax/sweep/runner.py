@@ -94,21 +94,26 @@ def run(
     predicted = f"the plan said {makespan(left, on, devices):.0f} s of training and compiling" if left else ""
     count = total, len(sweep.done), int(stored["fitted"].sum()), cost
     with Leases(store.paths) as leases, Progress(*count, disabled=not (progress and left), predicted=predicted) as bar:
-
-        def is_left(unit: WorkUnit) -> bool:
-            if sweep.is_left(unit):
-                return True
-            bar.elsewhere(unit, sum((unit.setting, network) not in sweep.done for network in unit.networks()))
-            return False
-
         ordered = [left[i] for i in own_first(len(left), shard)]
-        usual = Claims({unit.name: unit for unit in ordered if unit.name not in too_large}, leases, is_left)
+        usual = _claims([unit for unit in ordered if unit.name not in too_large], sweep, leases, bar)
         if executor is not None:
             train_on_ray(executor, usual, sweep.remote, sweep.store_commit, bar.told)
         else:
-            large = Claims({unit.name: unit for unit in ordered if unit.name in too_large}, leases, is_left)
+            large = _claims([unit for unit in ordered if unit.name in too_large], sweep, leases, bar)
             _train_here(sweep, usual, large, leases, [bar, *observers])
     return store.table()
+
+
+def _claims(units: Sequence[WorkUnit], sweep: _Sweep, leases: Leases, bar: Progress) -> Claims[WorkUnit]:
+    """Claims on units in their order; those that another process did are counted."""
+
+    def is_left(unit: WorkUnit) -> bool:
+        if sweep.is_left(unit):
+            return True
+        bar.elsewhere(unit, sum((unit.setting, network) not in sweep.done for network in unit.networks()))
+        return False
+
+    return Claims({unit.name: unit for unit in units}, leases, is_left)
 
 
 def _here(shard: tuple[int, int]) -> dict[str, Any]:

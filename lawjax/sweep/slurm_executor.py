@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lawjax import arguments
 from lawjax.errors import Stopped, UserError
 
 _POLL = 2.0  # seconds between looks at the jobs
@@ -32,6 +33,10 @@ class Slurm:
     shards: int = 4
     cluster: str = "slurm"
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the number of jobs."""
+        arguments.whole("shards", self.shards)
 
 
 class Shard:
