@@ -31,7 +31,7 @@ FLOORS = (
     ("theory.constructions", "theory.lower_bounds"),
     ("frontier",),
     ("sweep.grid", "sweep.paths", "sweep.reasons", "sweep.environment", "sweep.options"),
-    ("sweep.devices", "sweep.work", "sweep.locks", "sweep.checkpoints"),
+    ("sweep.devices", "sweep.work", "sweep.locks", "sweep.damage", "sweep.checkpoints"),
     ("sweep.leases",),
     ("sweep.claims",),
     ("sweep.packing",),

@@ -11,6 +11,7 @@ import polars as pl
 from lawjax.errors import Stopped, UserError
 from lawjax.progress import Report
 from lawjax.quantiles import quantiles
+from lawjax.sweep import damage
 from lawjax.sweep.measurements import BRACKETS, ProbeConfig, bracket_columns
 from lawjax.sweep.store import Store, write_table
 
@@ -30,7 +31,7 @@ def bracket_run(root: str | Path, *, progress: bool = True) -> pl.DataFrame:
     """
     store = Store(root)
     probes = ProbeConfig(**store.read_config()["configuration"].get("probes", {}))
-    store.mend_brackets()
+    damage.mend_brackets(store.paths)
     table = store.table()
     parts = store.unbracketed()
     if not parts and table.filter(pl.col(BRACKETS[0]).is_not_null()).is_empty():

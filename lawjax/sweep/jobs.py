@@ -18,7 +18,7 @@ from lawjax import checksums, files, keys
 from lawjax.checksums import DamagedError
 from lawjax.errors import Stopped, UserError
 from lawjax.progress import Report
-from lawjax.sweep import reasons
+from lawjax.sweep import damage, reasons
 from lawjax.sweep.claims import Claims, own_first
 from lawjax.sweep.leases import Leases
 from lawjax.sweep.options import check_shard
@@ -150,7 +150,7 @@ def _mend(store: Store) -> None:
         try:
             _rows(path)
         except DamagedError as error:
-            store.put_aside(f"{path} is damaged ({error}): its job is done again", [path])
+            damage.put_aside(store.paths, f"{path} is damaged ({error}): its job is done again", [path])
 
 
 def _name(job: _Dataclass) -> str:

@@ -17,7 +17,7 @@ import polars as pl
 from lawjax import keys
 from lawjax.errors import UserError
 from lawjax.network import TwoLayer
-from lawjax.sweep import datasets, options
+from lawjax.sweep import damage, datasets, options
 from lawjax.sweep.claims import Claims, own_first
 from lawjax.sweep.config import SweepConfig, as_record, dataset
 from lawjax.sweep.devices import Device, device, memory, pack_bytes
@@ -80,7 +80,7 @@ def run(
     own = _tried(config, probes)
     store = Store(out)
     store.open(as_record(config, own.columns), planned_for=_here(shard) if executor is None else planned_for(executor))
-    store.mend()
+    damage.mend(store.paths)
     platform, devices = store.planned_for() or (jax.default_backend(), 1)
     on = on or device(platform)
     work = staged(config, store.stages(), on, devices)

@@ -4,16 +4,13 @@ A commit writes networks, then the pack in flight, then the checksums of everyth
 file into place. That rename is the commit: whatever was written before it without it is discarded by the next start, so
 rows, networks and packs in flight always belong together, whenever the process is killed.
 
-Whatever is read is compared with its checksum. What was damaged is said so, put aside, and made anew by the next run.
+Whatever is read is compared with its checksum (`lawjax.sweep.damage`).
 """
 
 from __future__ import annotations
 
 import io
-import itertools
 import json
-import shutil
-import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,9 +20,9 @@ import polars as pl
 
 from lawjax import checksums, files
 from lawjax.checksums import DamagedError
-from lawjax.errors import DamageWarning, UserError
+from lawjax.errors import UserError
 from lawjax.network import TwoLayer
-from lawjax.sweep import checkpoints, reasons, record, schema
+from lawjax.sweep import checkpoints, damage, reasons, record, schema
 from lawjax.sweep.environment import environment
 from lawjax.sweep.grid import NetworkId
 from lawjax.sweep.locks import locked
@@ -132,7 +129,7 @@ class Store:
                 raise UserError(
                     f"{self.paths.config} cannot be read as a run's configuration ({reasons.first_line(error)})."
                 ) from None
-            _warn(f"{self.paths.config} is damaged ({reasons.first_line(error)}); its copy is read in its place")
+            damage.warn(f"{self.paths.config} is damaged ({reasons.first_line(error)}); its copy is read in its place")
         version = stored["schema"]
         if version != SCHEMA_VERSION:
             raise UserError(f"{self.paths.config} has schema {version}, but this lawjax reads schema {SCHEMA_VERSION}.")
@@ -230,91 +227,11 @@ class Store:
         if not snapshot.exists():
             return False
         try:
-            self._check(part, snapshot)
+            damage.check(self.paths, part, snapshot)
         except DamagedError as error:
-            self.put_aside(f"{error}: its networks are trained from their beginning", [snapshot])
+            damage.put_aside(self.paths, f"{error}: its networks are trained from their beginning", [snapshot])
             return False
         return True
-
-    def mend(self) -> None:
-        """Put aside commits that are damaged or lack networks, with a warning: their networks are to be trained anew.
-
-        Raises:
-            UserError: something cannot be moved.
-        """
-        for part in self.paths.part_names():
-            try:
-                self._check(part, self.paths.part(part), self.paths.part_networks(part))
-            except DamagedError as error:
-                unit = part.split("-")[0]
-                snapshots = [path for path in self.paths.checkpoints() if path.name.startswith(f"part-{unit}-")]
-                self.put_aside(
-                    f"{error}: the networks of this part of the table are trained again",
-                    [
-                        *(path for path in snapshots if path.parent == self.paths.in_flight),
-                        self.paths.part(part),
-                        self.paths.checksums(part),
-                        self.paths.part_networks(part),
-                        self.paths.part_brackets(part),
-                        checksums.beside_of(self.paths.part_brackets(part)),
-                    ],
-                )
-        self.mend_brackets()
-
-    def mend_brackets(self) -> None:
-        """The same for brackets measured later, which are to be measured anew.
-
-        Raises:
-            UserError: something cannot be moved.
-        """
-        for path in self.paths.bracketed():
-            try:
-                _read_checked(path)
-            except DamagedError as error:
-                self.put_aside(
-                    f"{path} is damaged ({error}): `lawjax bracket {self.paths.root}` measures these networks again",
-                    [path, checksums.beside_of(path)],
-                )
-
-    def put_aside(self, why: str, paths: Sequence[Path]) -> None:
-        """Warn, and move files into the folder of what is damaged, under names that are new there.
-
-        Raises:
-            UserError: one cannot be moved.
-        """
-        _warn(why)
-        for path in paths:
-            if not path.exists():
-                continue
-            try:
-                self.paths.damaged.mkdir(exist_ok=True)
-                names = (f"{path.parent.name}-{path.name}{'' if i == 0 else f'.{i}'}" for i in itertools.count())
-                free = next(name for name in names if not (self.paths.damaged / name).exists())
-                shutil.move(path, self.paths.damaged / free)
-            except FileNotFoundError:  # another process was quicker
-                continue
-            except OSError as error:
-                raise UserError(
-                    f"{path} is damaged and cannot be moved to {self.paths.damaged} ({error.strerror or error})."
-                ) from None
-
-    def _check(self, part: str, *wanted: Path) -> None:
-        """Compare files and folders of a commit with its checksums, if it has some.
-
-        Raises:
-            DamagedError: one is damaged, or missing; the message names it.
-        """
-        listed = self.paths.checksums(part)
-        try:
-            covered = checksums.stored(listed, self.paths.root)
-        except DamagedError as error:
-            raise DamagedError(f"{listed} is damaged ({error})") from None
-        for path, allowed in (covered or {}).items():
-            if any(path.is_relative_to(one) for one in wanted):
-                try:
-                    checksums.check(path, allowed)
-                except DamagedError as error:
-                    raise DamagedError(f"{path} is damaged ({error})") from None
 
     @property
     def schema(self) -> pl.Schema:
@@ -347,12 +264,8 @@ class Store:
         return _read(self.paths.table, None, "write it anew")
 
     def _rows(self, part: str, columns: pl.Schema) -> pl.DataFrame:
-        path, brackets = self.paths.part(part), self.paths.part_brackets(part)
-        try:
-            self._check(part, path)
-        except DamagedError as error:
-            raise UserError(f"{error}; run the same command again to train its networks anew.") from None
-        rows = _read(path, columns, "train its networks again")
+        brackets = self.paths.part_brackets(part)
+        rows = _read(self._checked(part, self.paths.part(part)), columns, "train its networks again")
         if brackets.exists():
             measured = _read(brackets, BRACKET_SCHEMA, "measure its networks again")
             rows = rows.update(measured, on=IDENTITY)
@@ -446,9 +359,12 @@ class Store:
         Raises:
             UserError: it is damaged.
         """
-        path = self.paths.part_networks(part)
+        return self._checked(part, self.paths.part_networks(part))
+
+    def _checked(self, part: str, path: Path) -> Path:
+        """The same path, of a file or folder of a commit, once it was compared with its checksums."""
         try:
-            self._check(part, path)
+            damage.check(self.paths, part, path)
         except DamagedError as error:
             raise UserError(f"{error}; run the same command again to train its networks anew.") from None
         return path
@@ -462,27 +378,10 @@ def _config(path: Path, *, sealed: bool) -> dict[str, Any]:
     return stored
 
 
-def _warn(sentence: str) -> None:
-    warnings.warn(f"{sentence}.", DamageWarning, stacklevel=3)
-
-
-def _read_checked(path: Path) -> bytes:
-    """The content of a file, compared with the checksums beside it, if there are some.
-
-    Raises:
-        DamagedError: it, or these, are damaged.
-    """
-    beside = checksums.beside_of(path)
-    covered = checksums.stored(beside, path.parent)
-    if covered is None:
-        return path.read_bytes()
-    return checksums.check(path, covered.get(path, set()))
-
-
 def _read(path: Path, columns: pl.Schema | None, remedy: str) -> pl.DataFrame:
     """A Parquet file; columns of the schema that an earlier lawjax did not have yet are null."""
     try:
-        content = io.BytesIO(_read_checked(path))  # Polars would take its name for a pattern or a URL
+        content = io.BytesIO(damage.read(path))  # Polars would take its name for a pattern or a URL
         return pl.read_parquet(content, schema=columns, missing_columns="insert")
     except (KeyboardInterrupt, SystemExit):
         raise
