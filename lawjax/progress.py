@@ -62,7 +62,9 @@ class Report:
         terminal = hasattr(self._out, "isatty") and self._out.isatty()
         self._style: Style = _style.get() or ("bar" if terminal else "lines")
         self._unit, self._total, self._first, self._shown, self._every = unit, total, done, shown, every
-        self._done, self._left, self._stored = done, None, None
+        self._done = done
+        self._left: float | None = None
+        self._stored: float | None = None
         self._facts: dict[str, Any] = {}
         self._lock, self._ended = threading.RLock(), threading.Event()
         self._start = time.monotonic()
@@ -74,9 +76,6 @@ class Report:
             dynamic_ncols=True,
             bar_format="{desc}{n_fmt}/{total_fmt} " + unit + " |{bar}| {rate_fmt}, {elapsed} gone{postfix}",
         )
-
-    _left: float | None
-    _stored: float | None
 
     def __enter__(self) -> Report:
         if self._shown and self._style != "bar":

@@ -114,6 +114,7 @@ def smoke(tmp_path_factory):
         assert (status, printed) == (0, ""), errors
         for row in sorted((out / "results").glob("row-*"))[::2] if name in JOB_BY_JOB else ():
             row.unlink()  # as if it had been stopped
+        assert re.search("networks|jobs", errors) and "Traceback" not in errors  # how far it is
         assert not list((out / "figures").iterdir()) and not (out / "summary.md").exists()
         first = stored(out)
         status, printed, errors = run_script(name, *arguments)

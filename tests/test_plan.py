@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lawjax.sweep.devices import StepRule, device, step_flops
 from lawjax.sweep.grid import Grid, NetworkId, WidthRuleGrid
 from lawjax.sweep.packing import merge, packs_of, split_widths
-from lawjax.sweep.plan import plan
+from lawjax.sweep.plan import choice, makespan, plan
 from lawjax.sweep.work import Job, WorkUnit
 from lawjax.train.config import TrainingConfig
 from lawjax.train.slots import PackShape
@@ -166,6 +166,32 @@ def test_units_are_split_after_a_time():
     assert len(whole) == 1 and len(parts) in (7, 8)
     assert sum(part.cost for part in parts) == pytest.approx(whole[0].cost)
     assert_holds(parts, networks)
+
+
+@settings(max_examples=60)
+@given(networks=identities, devices=st.integers(1, 5), compile_time=st.sampled_from([0.0, 1.0, 100.0]))
+def test_devices_that_choose_for_themselves_are_done_when_predicted(networks, devices, compile_time):
+    on = dataclasses.replace(DEVICES["gpu"], compile_time=compile_time)
+    units = plan(networks, CONFIG, on, devices)
+    assert_holds(units, networks)
+    left, clocks = list(units), [0.0] * devices
+    compiled: list[set] = [set() for _ in range(devices)]
+    while left:
+        device = clocks.index(min(clocks))
+        unit = left.pop(choice(left, compiled[device], set().union(*compiled)))
+        clocks[device] += unit.cost + compile_time * (unit.shape not in compiled[device])
+        compiled[device].add(unit.shape)
+    assert makespan(units, on, devices) == pytest.approx(max(clocks))
+    alone = plan(networks, CONFIG, on)
+    assert makespan(units, on, devices) <= makespan(alone, on, devices) * (1 + 1e-12)
+
+
+def test_the_papers_second_preset_is_shared_by_eight():
+    """Its dearest networks go to devices of their own: compiling one shape and an even share are most of the time."""
+    grid = runpy.run_path(str(EXPERIMENTS / "experiment2.py"))["PRESETS"]["paper"].grid
+    units = plan(grid.networks(), CONFIG, DEVICES["gpu"], 8)
+    share = sum(unit.cost for unit in units) / 8 + DEVICES["gpu"].compile_time
+    assert makespan(units, DEVICES["gpu"], 8) <= 1.3 * share
 
 
 def test_more_steps_are_predicted_for_harder_fits():

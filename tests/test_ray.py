@@ -126,7 +126,7 @@ def test_without_a_cluster_or_ray_there_is_a_sentence(tmp_path, monkeypatch):
         ({"num_cpus": 0}, "must ask for something"),
         ({"resources": {"TPU": "four"}}, "TPU"),
         ({"address": 3}, "address"),
-        ({"retries": 0}, "retries"),
+        ({"retries": -1}, "retries"),
     ],
 )
 def test_what_no_task_can_ask_for_is_refused(wrong, match):

@@ -140,11 +140,7 @@ def test_observers_are_told_of_every_step_and_of_every_network_once(tmp_path):
 
     store = Store(tmp_path)
     store.open(as_record(CONFIG))
-
-    def sink(commit):
-        store.commit(commit.part, commit.rows, commit.networks, commit.in_flight, commit.previous)
-
-    train_unit(UNIT, CONFIG, resumption(UNIT, store), sink, ON, threading.Event(), 60.0, (observe,))
+    train_unit(UNIT, CONFIG, resumption(UNIT, store), store.commit, ON, threading.Event(), 60.0, (observe,))
     kinds = [what for what, _ in events]
     assert kinds[:2] == ["began", "advanced"] and kinds[-1] == "stored" and "compacted" in kinds
     names = collections.Counter(name for what, name in events if what == "measured")

@@ -20,7 +20,7 @@ from lawjax.sweep import BRACKETS, checkpoints, run, store
 from lawjax.sweep.grid import NetworkId
 from lawjax.sweep.locks import locked
 from lawjax.sweep.schema import IDENTITY, SCHEMA
-from lawjax.sweep.store import Store
+from lawjax.sweep.store import Commit, Store
 from lawjax.train import pack
 
 NAME = NetworkId(40, 20, 20, 0)
@@ -134,7 +134,7 @@ def test_a_run_is_read_wherever_it_is_and_no_other_for_it(finished, table, tmp_p
             checkpoints.stored_networks(Store(place).paths.part_networks(part))
         )
         [row] = table.filter(**NAME._asdict()).iter_rows(named=True)
-        Store(place).commit("abc-0000", [{**row, "seed": 99}], {NAME._replace(seed=99): f}, (np.ones(3),))
+        Store(place).commit(Commit("abc-0000", [{**row, "seed": 99}], {NAME._replace(seed=99): f}, (np.ones(3),)))
         assert np.array_equal(Store(place).network(NAME._replace(seed=99)).W, f.W)
         [back] = checkpoints.load_arrays(Store(place).paths.snapshot("abc-0000"), (np.zeros(3),))
         assert back.tolist() == [1.0, 1.0, 1.0]
@@ -210,7 +210,7 @@ def test_a_damaged_checkpoint_costs_its_own_networks_alone(copy, table):
     [part] = paths.part_names()
     other = NAME._replace(seed=99)
     rows = [{**row, "seed": 99} for row in table.filter(**NAME._asdict()).iter_rows(named=True)]
-    Store(copy).commit("abc-0000", rows, {other: Store(copy).network(NAME)})
+    Store(copy).commit(Commit("abc-0000", rows, {other: Store(copy).network(NAME)}))
     for path in paths.part_networks(part).rglob("*"):
         if path.is_file():
             path.write_bytes(b"damaged")
@@ -253,13 +253,13 @@ def test_a_commit_that_fails_leaves_what_was_stored(copy, table, monkeypatch, fa
             replace = os.replace
             patched.setattr(os, "replace", lambda a, b: no_space() if str(b).endswith("parquet") else replace(a, b))
         refused(
-            lambda: Store(copy).commit("abc-0000", rows, {NAME._replace(seed=99): f}, (np.ones(3),), first),
+            lambda: Store(copy).commit(Commit("abc-0000", rows, {NAME._replace(seed=99): f}, (np.ones(3),), first)),
             "Could not write to .*No space left on device.*what was stored before is kept",
         )
     assert_frame_equal(Store(copy).table(), table, check_exact=True)
     assert {path: path.read_bytes() for path in before} == before
     assert Store(copy).network_parts(NAME._replace(seed=99)) == []
-    Store(copy).commit("abc-0000", rows, {NAME._replace(seed=99): f}, (np.ones(3),), None)  # room was made
+    Store(copy).commit(Commit("abc-0000", rows, {NAME._replace(seed=99): f}, (np.ones(3),)))  # room was made
     assert len(Store(copy).table()) == len(table) + len(rows)
     assert np.array_equal(Store(copy).network(NAME._replace(seed=99)).W, f.W)
 

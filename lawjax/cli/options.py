@@ -73,6 +73,8 @@ def _run(run: Callable[..., Any], options: Any) -> None:
     if options.executor == "slurm":
         from lawjax.sweep.slurm_executor import Slurm, run_on_slurm
 
+        if shard != (1, 1):
+            raise UserError("--executor slurm gives each job its --shard: say how many with --cluster shards=8.")
         own = {name: values.pop(name) for name in ("shards", "cluster") if name in values}
         run_on_slurm(run, options.sweep, options.out, Slurm(**own, parameters=values))
         return

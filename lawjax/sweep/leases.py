@@ -40,6 +40,10 @@ class LeaseTimes(Tuning):
     expires: float = 60.0
 
 
+class LeaseLostError(Exception):
+    """Another process has taken the work over."""
+
+
 class Leases:
     """The leases of this process, while a `with` block lasts; threads may share it."""
 
@@ -92,7 +96,7 @@ class Leases:
         Raises:
             UserError: leases cannot be read or written.
         """
-        with locked(self._paths.lock, wait=True), _refusal(self._paths.leases):
+        with locked(self._paths.lock), _refusal(self._paths.leases):
             os.utime(self._life)
             now = self._life.stat().st_mtime  # by the clock of the disk
             leased = {path.name for path in self._paths.leases.iterdir()}
@@ -123,6 +127,15 @@ class Leases:
             return self._paths.lease(name).read_text("utf-8") == self._name
         except (OSError, UnicodeDecodeError):
             return False
+
+    def check(self, name: str) -> None:
+        """Before something is stored of a piece of work.
+
+        Raises:
+            LeaseLostError: it is no longer this process's.
+        """
+        if not self.holds(name):
+            raise LeaseLostError(name)
 
     def release(self, name: str) -> None:
         """Give a piece of work back, done or not."""

@@ -11,11 +11,11 @@ from lawjax.errors import UserError
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold a lock file.
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file, once no other process does.
 
     Raises:
-        UserError: another process holds it and `wait` is False, or a lock cannot be had.
+        UserError: it cannot be locked.
     """
     try:
         file = path.open("w")
@@ -23,11 +23,7 @@ def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
         raise UserError(f"{path} cannot be written ({error.strerror or error}).") from None
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"Another process is writing to {path.parent} ({path.name} is held); wait for it or stop it."
-            ) from None
+            fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
             raise UserError(
                 f"{path} cannot be locked ({error.strerror or error}); use a file system with locks."

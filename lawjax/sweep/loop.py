@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from lawjax.sweep.grid import NetworkId
 from lawjax.sweep.probes import Probes
 from lawjax.sweep.rows import row
 from lawjax.sweep.state import Ended, State, advance, as_arrays, begin, compact, fill, from_arrays, harvest, share_done
-from lawjax.sweep.store import Store
+from lawjax.sweep.store import Commit, Store
 from lawjax.sweep.work import WorkUnit
 from lawjax.train import training
 
@@ -49,25 +49,6 @@ class Event:
 
 
 Observer = Callable[[Event], None]  # called from the threads that train, several at a time
-
-
-@dataclass(frozen=True)
-class Commit:
-    """What is stored of a work unit at a time, all or nothing.
-
-    Attributes:
-        part: its name.
-        rows: of the table.
-        networks: those of the rows that were trained to a network.
-        in_flight: the arrays of the state if the unit goes on, else None.
-        previous: name of the unit's commit before, whose pack in flight this one replaces.
-    """
-
-    part: str
-    rows: Sequence[Mapping[str, Any]]
-    networks: Mapping[NetworkId, TwoLayer]
-    in_flight: Any = None
-    previous: str | None = None
 
 
 Sink = Callable[[Commit], None]  # where commits go: `Store.commit`, or something that brings them there

@@ -26,8 +26,10 @@ from lawjax.sweep import checkpoints, reasons
 from lawjax.sweep.claims import Claims
 from lawjax.sweep.config import SweepConfig
 from lawjax.sweep.devices import Device
-from lawjax.sweep.loop import Commit, Event, Resumption, Told, train_unit
+from lawjax.sweep.leases import LeaseLostError
+from lawjax.sweep.loop import Event, Resumption, Told, train_unit
 from lawjax.sweep.probes import Probes
+from lawjax.sweep.store import Commit
 from lawjax.sweep.work import WorkUnit
 
 _TELL = 1.0  # seconds between two words of a task on how far it is
@@ -61,7 +63,7 @@ class Ray:
             arguments.not_negative(name, amount)
         if not (self.num_cpus or self.num_gpus or any(self.resources.values())):
             raise UserError("A task must ask for something: num_cpus, num_gpus or other resources.")
-        arguments.whole("retries", self.retries)
+        arguments.whole("retries", self.retries, least=0)
 
 
 class Remote(NamedTuple):
@@ -109,7 +111,7 @@ def train_on_ray(
     cluster: Ray,
     claims: Claims[WorkUnit],
     left_of: Callable[[WorkUnit], list[Remote]],
-    store: Callable[[Commit], None],
+    store: Callable[[WorkUnit, Commit], None],
     tell: Callable[[WorkUnit, Told], None],
 ) -> None:
     """Train all units that can be claimed.
@@ -118,7 +120,7 @@ def train_on_ray(
         cluster: where.
         claims: on the units.
         left_of: what is left to do of a unit, by what is stored now.
-        store: writes a commit to the run directory.
+        store: writes a unit's commit to the run directory.
         tell: is told how far units are.
 
     Raises:
@@ -187,14 +189,13 @@ class _Driver:
         cluster: Ray,
         claims: Claims[WorkUnit],
         left_of: Callable[[WorkUnit], list[Remote]],
-        store: Callable[[Commit], None],
+        store: Callable[[WorkUnit, Commit], None],
         tell: Callable[[WorkUnit, Told], None],
     ):
         self._ray, self._task, self._cluster, self._claims = ray, task, cluster, claims
         self._left_of, self._store, self._tell = left_of, store, tell
         self._streams: dict[Any, str] = {}  # the name of the unit whose words they are
         self._units: dict[str, WorkUnit] = {}
-        self._waiting: dict[str, list[Remote]] = {}  # rests of a unit after the one that is in training
         self._lost: dict[str, int] = {}
         self._stop = threading.Event()
 
@@ -202,8 +203,10 @@ class _Driver:
         while True:
             while len(self._streams) < _places(self._ray, self._cluster) and self._begin_another():
                 pass
-            if not self._streams and not self._begin_another(wait=True):
-                return
+            if not self._streams:
+                if not self._begin_another(wait=True):
+                    return
+                continue
             ready, _ = self._ray.wait(list(self._streams), timeout=_WAIT)
             for stream in ready:
                 self._next(stream)
@@ -251,10 +254,15 @@ class _Driver:
                 ) from None
             self._begin(name)
             return
-        if isinstance(word, Commit):
-            self._store(word)
-        else:
+        if not isinstance(word, Commit):
             self._tell(self._units[name], word)
+            return
+        try:
+            self._store(self._units[name], word)
+        except LeaseLostError:  # this process stood still for so long
+            self._ray.cancel(stream, force=True)
+            del self._streams[stream]
+            self._claims.give_back(name, done=False)
 
 
 def _of_task(error: Any) -> BaseException:

@@ -22,14 +22,14 @@ from lawjax.sweep.claims import Claims, own_first
 from lawjax.sweep.config import SweepConfig, as_record, dataset
 from lawjax.sweep.devices import Device, device, memory, pack_bytes
 from lawjax.sweep.executor import Work, on_threads
-from lawjax.sweep.leases import Leases
-from lawjax.sweep.loop import Commit, Observer, Resumption, last_part, resumption, train_unit
+from lawjax.sweep.leases import LeaseLostError, Leases
+from lawjax.sweep.loop import Observer, Resumption, last_part, resumption, train_unit
 from lawjax.sweep.plan import choice, makespan
 from lawjax.sweep.probes import Probe, Probes, tried
 from lawjax.sweep.progress import Progress
 from lawjax.sweep.ray_executor import Ray, Remote, planned_for, train_on_ray
 from lawjax.sweep.staging import InSetting, StagedPlan, staged
-from lawjax.sweep.store import Store
+from lawjax.sweep.store import Commit, Store
 from lawjax.sweep.work import WorkUnit
 from lawjax.train.initial import initial_weights
 from lawjax.train.slots import PackShape
@@ -97,7 +97,12 @@ def run(
         ordered = [left[i] for i in own_first(len(left), shard)]
         usual = _claims([unit for unit in ordered if unit.name not in too_large], sweep, leases, bar)
         if executor is not None:
-            train_on_ray(executor, usual, sweep.remote, sweep.store_commit, bar.told)
+
+            def store_of(unit: WorkUnit, commit: Commit) -> None:
+                leases.check(unit.name)
+                store.commit(commit)
+
+            train_on_ray(executor, usual, sweep.remote, store_of, bar.told)
         else:
             large = _claims([unit for unit in ordered if unit.name in too_large], sweep, leases, bar)
             _train_here(sweep, usual, large, leases, [bar, *observers])
@@ -222,9 +227,8 @@ class _Sweep:
         config = self.work.configs[unit.setting]
 
         def sink(commit: Commit) -> None:
-            if not leases.holds(unit.name):
-                raise _TakenOver
-            self.store_commit(commit)
+            leases.check(unit.name)
+            self.store.commit(commit)
 
         for left in self.missing(unit):
             begin_at = resumption(left, self.store)
@@ -241,7 +245,7 @@ class _Sweep:
                     self.probes,
                     devices,
                 )
-            except _TakenOver:
+            except LeaseLostError:
                 return False
             if stop.is_set():
                 return False
@@ -257,14 +261,6 @@ class _Sweep:
             own = self.probes.functions, self.probes.names
             found.append(Remote(left, config, plain, leaves, self.on, self.checkpoint_seconds, *own))
         return found
-
-    def store_commit(self, commit: Commit) -> None:
-        """Write a commit to the run directory."""
-        self.store.commit(commit.part, commit.rows, commit.networks, commit.in_flight, commit.previous)
-
-
-class _TakenOver(Exception):
-    """Another process has taken the unit over."""
 
 
 def _tried(config: SweepConfig, probes: Mapping[str, Probe] | None) -> Probes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,25 @@ from lawjax.sweep.paths import RunPaths
 from lawjax.sweep.schema import BRACKET_SCHEMA, CHOICES, IDENTITY
 
 SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What is stored of a work unit at a time, all or nothing.
+
+    Attributes:
+        part: its name.
+        rows: of the table.
+        networks: those of the rows that were trained to a network.
+        in_flight: a pytree of the unit's state if it goes on, else None.
+        previous: name of the unit's commit before, whose pack in flight this one replaces.
+    """
+
+    part: str
+    rows: Sequence[Mapping[str, Any]]
+    networks: Mapping[NetworkId, TwoLayer]
+    in_flight: Any = None
+    previous: str | None = None
 
 
 class Store:
@@ -57,7 +77,7 @@ class Store:
             raise UserError(
                 f"{self.paths.root} cannot be used as a run directory ({error.strerror or error})."
             ) from None
-        with locked(self.paths.lock, wait=True):  # of several processes that begin, one makes it
+        with locked(self.paths.lock):  # of several processes that begin, one makes it
             self._settle_config(json.loads(json.dumps(config)), besides)
 
     def _settle_config(self, config: dict[str, Any], besides: Mapping[str, Any]) -> None:
@@ -135,44 +155,31 @@ class Store:
             raise UserError(f"{self.paths.config} has schema {version}, but this lawjax reads schema {SCHEMA_VERSION}.")
         return stored
 
-    def commit(
-        self,
-        part: str,
-        rows: Sequence[Mapping[str, Any]],
-        networks: Mapping[NetworkId, TwoLayer],
-        in_flight: Any = None,
-        previous: str | None = None,
-    ) -> None:
+    def commit(self, commit: Commit) -> None:
         """Store rows, their networks and the pack that goes on, all or nothing.
-
-        Args:
-            part: name of the commit.
-            rows: rows of the table, see `schema`.
-            networks: folded networks of these rows.
-            in_flight: pytree of the unit's state if it goes on, None if it is done.
-            previous: name of the unit's commit before, whose pack in flight this one replaces.
 
         Raises:
             UserError: it could not be written (a full disk); what was stored before is untouched.
         """
+        part, paths = commit.part, self.paths
         try:
-            content = _parquet(pl.DataFrame(list(rows), schema=self.schema, orient="row"))
-            covered = [(self.paths.part(part), checksums.digest(content))]
-            if networks:
-                checkpoints.save_networks(self.paths.part_networks(part), networks)
-                covered += checksums.of_folder(self.paths.part_networks(part))
-            if in_flight is not None:
-                checkpoints.save_arrays(self.paths.snapshot(part), in_flight)
-                covered += checksums.of_folder(self.paths.snapshot(part))
-            checksums.store(self.paths.checksums(part), self.paths.root, covered)
-            files.write(self.paths.part(part), content)  # never in place of one that another process stored
+            content = _parquet(pl.DataFrame(list(commit.rows), schema=self.schema, orient="row"))
+            covered = [(paths.part(part), checksums.digest(content))]
+            if commit.networks:
+                checkpoints.save_networks(paths.part_networks(part), commit.networks)
+                covered += checksums.of_folder(paths.part_networks(part))
+            if commit.in_flight is not None:
+                checkpoints.save_arrays(paths.snapshot(part), commit.in_flight)
+                covered += checksums.of_folder(paths.snapshot(part))
+            checksums.store(paths.checksums(part), paths.root, covered)
+            files.write(paths.part(part), content)  # never in place of one that another process stored
         except Exception as error:
             raise UserError(
-                f"Could not write to {self.paths.root} ({reasons.first_line(error)}); what was stored before is kept: "
+                f"Could not write to {paths.root} ({reasons.first_line(error)}); what was stored before is kept: "
                 "make room or mend the permissions there, then run the same command again."
             ) from None
-        if previous is not None:
-            checkpoints.remove([self.paths.snapshot(previous)])
+        if commit.previous is not None:
+            checkpoints.remove([paths.snapshot(commit.previous)])
 
     def discard(self, unit: str, live: Collection[str]) -> None:
         """Remove what a killed process left of commits of a work unit that it did not complete, and stale packs.

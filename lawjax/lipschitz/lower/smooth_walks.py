@@ -8,13 +8,12 @@ L-BFGS goes to the end.
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lawjax.activations import Activation, xp_of
+from lawjax import activations
+from lawjax.activations import Activation
 from lawjax.domains import Space, Sphere
 from lawjax.lipschitz.lower.effort import SmoothWalks, Walks
 from lawjax.lipschitz.lower.problem import Problem, Scored
@@ -39,16 +38,21 @@ def explored(problem: Problem, found: Scored, tuning: SmoothWalks) -> Scored:
     scales = problem.typical * 10.0 ** random.uniform(-2, 3, count)
     drawn = _drawn(scales, problem.network.dimension, random)
     found = found.joined(problem.scored(problem.search_domain.project(drawn)))
-    for starts in (_as_from_far(problem, found, tuning), _best_apart(problem, found, tuning.followed, tuning)):
-        found = found.joined(problem.scored(starts))
+    far, best = _as_from_far(problem, found, tuning), _best_apart(problem, found, tuning.followed, tuning)
+    found = found.joined(problem.scored(far))
+    for starts in (far, best):
         found = found.joined(problem.scored(_followed(problem, starts, tuning.followed, tuning)))
     found = found.joined(problem.scored(_kicked(problem, found, tuning, random)))
     for _ in range(tuning.rounds):
         found = found.joined(problem.scored(_walked(problem, found, tuning, random)))
-        starts = _best_apart(problem, found, tuning.followed, tuning)
-        found = found.joined(problem.scored(_followed(problem, starts, tuning.followed, tuning)))
-    starts = _best_apart(problem, found, tuning.to_the_end, tuning)
-    return found.joined(problem.scored(_followed(problem, starts, tuning.to_the_end, tuning)))
+        found = _with_maxima(problem, found, tuning.followed, tuning)
+    return _with_maxima(problem, found, tuning.to_the_end, tuning)
+
+
+def _with_maxima(problem: Problem, found: Scored, most: tuple[int, int], tuning: SmoothWalks) -> Scored:
+    """With the points to which the best, as far as they are apart, lead."""
+    starts = _best_apart(problem, found, most, tuning)
+    return found.joined(problem.scored(_followed(problem, starts, most, tuning)))
 
 
 def _kicked(problem: Problem, found: Scored, tuning: SmoothWalks, random: np.random.Generator) -> np.ndarray:
@@ -71,9 +75,8 @@ def _kicked(problem: Problem, found: Scored, tuning: SmoothWalks, random: np.ran
 
         points, norms = climbed(points)
         for _ in range(tuning.kicks):
-            moves = _drawn(
-                lengths(points) * np.geomspace(*tuning.kick_reach, count)[random.permutation(count)], d, random
-            )
+            shares = np.geomspace(*tuning.kick_reach, count)[random.permutation(count)]
+            moves = _drawn(lengths(points) * shares, d, random)
             ends, higher = climbed(domain.project(points + moves))
             points = np.where((higher > norms)[:, None], ends, points)
             norms = np.fmax(norms, higher)
@@ -86,14 +89,15 @@ def _as_from_far(problem: Problem, found: Scored, tuning: SmoothWalks) -> np.nda
     Far from all hyperplanes the two gradients are equal; near the best cells lie good points of a smooth psi.
     """
     network, domain, d = problem.network, problem.search_domain, problem.network.dimension
-    limit = _seen_from_far(network.activation)
-    if limit is None:
+    low, high = _slopes_at_infinity(network.activation)
+    if not -np.inf < low < high < np.inf or high <= 0:
         return np.zeros((0, d))
+    a, limit = high * network.a, activations.get(f"leaky_relu:{low / high!r}")
     starts = _best_apart(problem, found, (tuning.far_walks, 1), tuning)
-    from_far = TwoLayer(network.W, network.b, network.a, 0.0, limit)
+    from_far = TwoLayer(network.W, network.b, a, 0.0, limit)
     rounds = int(np.clip(tuning.work / (40.0 * _WALKS.lines * network.W.size * max(1, len(starts))), 1, _WALKS.rounds))
     ends = walk(from_far, starts, domain, rounds, _WALKS)
-    rays = TwoLayer(network.W, 0.0 * network.b, network.a, 0.0, limit)
+    rays = TwoLayer(network.W, 0.0 * network.b, a, 0.0, limit)
     far = [np.multiply.outer(tuning.far_shares, ends)]
     if isinstance(domain, Space):
         directions = walk(rays, starts, Sphere(), rounds, _WALKS)
@@ -101,23 +105,12 @@ def _as_from_far(problem: Problem, found: Scored, tuning: SmoothWalks) -> np.nda
     return domain.project(np.concatenate(far).reshape(-1, d))
 
 
-@functools.cache
-def _seen_from_far(psi: Activation) -> Activation | None:
-    """psi made of its slopes at both ends of the line; None where it is not steeper at the right one."""
-    if psi.slope_interval is None:  # it has none there
-        return None
+def _slopes_at_infinity(psi: Activation) -> tuple[float, float]:
+    """The slopes of psi at both ends of the line; NaN where they grow without end."""
+    if psi.slope_interval is None:
+        return np.nan, np.nan
     with np.errstate(all="ignore"):
-        low, high = (float(psi.slope(np.float64(end))) for end in (-_FAR, _FAR))
-    if not -np.inf < low < high < np.inf:
-        return None
-    return Activation(
-        f"slopes {low:g} and {high:g}",
-        lambda t: xp_of(t).where(t > 0, high * t, low * t),
-        lambda t: xp_of(t).where(t > 0, high, low) + 0 * t,
-        (low, high),
-        kinks=(0.0,),
-        is_piecewise_linear=True,
-    )
+        return float(psi.slope(np.float64(-_FAR))), float(psi.slope(np.float64(_FAR)))
 
 
 def _walked(problem: Problem, found: Scored, tuning: SmoothWalks, random: np.random.Generator) -> np.ndarray:
